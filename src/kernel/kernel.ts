@@ -1,0 +1,19 @@
+import type { Op } from './op.ts';
+import type { Netns, NetnsId, NetnsState, Noun, Query } from './state.ts';
+
+/** The one seam behind which tests may put a fake. Everything is asynchronous: rtnl can be busy for seconds. */
+export interface Kernel {
+  /** A finished, consistent dump of what the query names, or a KernelError. */
+  read(netns: Netns, query: Query): Promise<NetnsState>;
+  /** In order; stops at the first failure, which the error names by index. Not a transaction. */
+  apply(netns: Netns, ops: readonly Op[]): Promise<void>;
+  /** Yields when something of these nouns may have changed: a hint to look again, never a fact. Ends on abort or when the namespace dies. */
+  watch(netns: Netns, nouns: readonly Noun[], signal: AbortSignal): AsyncIterable<void>;
+  /** Identity of the namespace a path leads to; undefined when nothing (or no namespace) is there. */
+  identify(path: string): Promise<NetnsId | undefined>;
+  /** Names below /run/netns that are namespaces. */
+  namespaces(): Promise<readonly string[]>;
+  /** A bound socket opened inside a namespace; the caller owns the file descriptor. */
+  socket(netns: Netns, type: 'udp' | 'tcp', address: string, port: number): Promise<number>;
+  close(): Promise<void>;
+}

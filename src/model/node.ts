@@ -1,0 +1,33 @@
+import type { ClusterId, NodeId } from './id.ts';
+import type { Cidr, Family, Ip } from './ip.ts';
+
+export type Cluster = {
+  readonly id: ClusterId;
+  readonly name: string;
+  /** Changes when the store was emptied and re-made: same keys, other history. */
+  readonly incarnation: string;
+  /** Unique local prefix /48 (RFC 4193); IPv6 subnets and VIP pools are cut from it. */
+  readonly ula: Cidr;
+  /** VXLAN UDP port of encrypted networks; plain ones use the next. */
+  readonly dataPort: number;
+  readonly underlayFamily: Family;
+};
+
+export type NodeStatus = 'up' | 'stale' | 'down' | 'drained';
+
+export type Node = {
+  readonly id: NodeId;
+  /** 1…16383, never shared by two members: SPIs, MACs and return hops are made from it. */
+  readonly index: number;
+  readonly name: string;
+  readonly role: 'manager' | 'worker';
+  /** Address of the VXLAN tunnel end point (VTEP). */
+  readonly underlay: Ip;
+  readonly underlayMtu: number;
+  /** Prefixes this host already reaches otherwise; no network may overlap them. */
+  readonly routes: readonly Cidr[];
+  /** Raised by every agent start; scripts refuse an older one. */
+  readonly epoch: number;
+  readonly version: string;
+  readonly joinedAt: string;
+};

@@ -1,0 +1,104 @@
+import type { Endpoint } from '../model/endpoint.ts';
+import type { EndpointId, NetworkId, NodeId } from '../model/id.ts';
+import type { Cidr, Ip } from '../model/ip.ts';
+import type { Network } from '../model/network.ts';
+import type { Cluster, Node } from '../model/node.ts';
+import type { Revision } from '../model/view.ts';
+
+/** A network as wished; the store adds the vni and, where none is named, the prefixes. */
+export type NetworkWish = {
+  id: NetworkId;
+  name: string;
+  /** Empty: one IPv4 and one IPv6 prefix from the cluster's pools. */
+  subnets: readonly Cidr[];
+  ipRanges: readonly Cidr[];
+  reserved: readonly Ip[];
+  mtu: number | 'auto';
+  encrypted: boolean;
+  internal: boolean;
+  labels: Readonly<Record<string, string>>;
+  /** May its subnets overlap other networks' (never a member's routes)? */
+  allowOverlap: boolean;
+  createdAt: string;
+};
+export type NetworkPatch = { labels?: Readonly<Record<string, string>>; subnets?: readonly Cidr[] };
+
+/** An endpoint as wished; the store adds addresses of the families not given. */
+export type EndpointWish = Omit<Endpoint, 'addresses' | 'state' | 'ifname'> & {
+  addresses: readonly Ip[];
+  ifname: string;
+  /** The caller's node epoch: an older agent is refused (stale_epoch). */
+  epoch: number;
+};
+
+export type NodeWish = Omit<Node, 'index' | 'epoch'>;
+export type Lease = { node: NodeId; epoch: number; /** ISO 8601, by the store's clock */ lastSeen: string; alive: boolean };
+export type Usage = { subnet: Cidr; total: number; used: number; reserved: number; cooling: number };
+
+/** One entry of a scope's change stream. `value` undefined: the thing is gone. */
+export type Change =
+  | { kind: 'network'; id: NetworkId; value: Network | undefined }
+  | { kind: 'node'; id: NodeId; value: Node | undefined }
+  | { kind: 'endpoint'; id: EndpointId; value: Endpoint | undefined };
+
+/** Answer of the store to "what happened since": whole, or the changes in order. */
+export type Delta<Snapshot> =
+  | { kind: 'snapshot'; revision: Revision; snapshot: Snapshot }
+  | { kind: 'changes'; revision: Revision; changes: readonly Change[] };
+export type RegistrySnapshot = { cluster: Cluster; nodes: readonly Node[]; networks: readonly Network[] };
+export type NetworkSnapshot = { endpoints: readonly Endpoint[] };
+
+/**
+ * Shared state. Every mutation is one script (scripts/*.lua), harmless when run twice; every failure is a WarrenError:
+ * store_unreachable, store_auth, store_readonly, store_schema, or what the script found (name_taken, subnet_overlap, …).
+ */
+export interface Store {
+  /** For people: scheme, host and port, never the password. */
+  readonly url: string;
+  readonly connected: boolean;
+  /** Round trip of the last ping in milliseconds. */
+  readonly lagMs: number | undefined;
+  onConnection(listener: (connected: boolean) => void): void;
+
+  // cluster and nodes (registry slot)
+  /** Makes the cluster, or finds it; two at once both succeed with the same answer. */
+  clusterInit(wish: { name: string; ula: Cidr; dataPort: number; underlayFamily: 4 | 6 }): Promise<{ cluster: Cluster; created: boolean }>;
+  cluster(): Promise<Cluster | undefined>;
+  /** Registers or refreshes; name_taken when another node has the name. Keeps index and epoch of one that is known. */
+  nodeRegister(wish: NodeWish): Promise<Node>;
+  nodeRemove(id: NodeId): Promise<boolean>;
+  /** A new agent takes over: epoch + 1, lease taken, facts of the host refreshed. */
+  nodeStart(id: NodeId, facts: Pick<Node, 'underlay' | 'underlayMtu' | 'routes' | 'version'>, leaseMs: number): Promise<Node>;
+  /** Extends the lease; stale_epoch when a newer agent took over. */
+  nodeRenew(id: NodeId, epoch: number, leaseMs: number): Promise<void>;
+  leases(): Promise<readonly Lease[]>;
+
+  // networks (registry slot, then the network's)
+  /** `avoid`: members' routes and underlays. */
+  networkCreate(wish: NetworkWish, avoid: readonly Cidr[]): Promise<Network>;
+  networkUpdate(id: NetworkId, patch: NetworkPatch, avoid: readonly Cidr[]): Promise<Network>;
+  /** Two-phase: close in the network's slot (network_in_use with endpoints, unless force), then the registry, then purge. */
+  networkRemove(id: NetworkId, force: boolean): Promise<boolean>;
+  /** This node has, or is about to have, endpoints there (join), or no longer has any (leave). */
+  networkJoin(id: NetworkId, node: NodeId): Promise<Network>;
+  networkLeave(id: NetworkId, node: NodeId): Promise<void>;
+  usage(id: NetworkId): Promise<readonly Usage[]>;
+
+  // endpoints (network slot)
+  /** Takes addresses and writes the endpoint as 'starting'. Same id again: the same answer. */
+  endpointAttach(network: Network, wish: EndpointWish): Promise<Endpoint>;
+  endpointReady(network: NetworkId, id: EndpointId, epoch: number): Promise<Endpoint>;
+  /** Gone already: undefined. Its addresses cool down before they are given out again. */
+  endpointDetach(network: NetworkId, id: EndpointId): Promise<Endpoint | undefined>;
+  endpoints(network: NetworkId): Promise<readonly Endpoint[]>;
+  endpointCount(network: NetworkId): Promise<number>;
+
+  // change streams
+  registrySince(revision: Revision | undefined): Promise<Delta<RegistrySnapshot>>;
+  networkSince(id: NetworkId, revision: Revision | undefined): Promise<Delta<NetworkSnapshot> | undefined>;
+  /** Wake-ups (pub/sub): '' for the registry, else a network's id. Only a hint; poll too. */
+  onWake(listener: (scope: '' | NetworkId) => void): void;
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
