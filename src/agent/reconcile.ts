@@ -1,0 +1,172 @@
+import { KernelError } from '../kernel/error.ts';
+import type { Kernel } from '../kernel/kernel.ts';
+import type { Netns, NetnsState, Query } from '../kernel/state.ts';
+import { host } from '../kernel/state.ts';
+import type { Endpoint } from '../model/endpoint.ts';
+import type { EndpointId, NetworkId, NodeId } from '../model/id.ts';
+import type { Node } from '../model/node.ts';
+import type { NetworkView, View } from '../model/view.ts';
+import { endpointScope } from '../plan/desired/endpoint.ts';
+import { networkScope } from '../plan/desired/network.ts';
+import { nodeScope } from '../plan/desired/node.ts';
+import { diff } from '../plan/diff.ts';
+import type { Key } from '../plan/key.ts';
+import { endpointKey, partsOf } from '../plan/key.ts';
+import { isOurNamespace, namespaceOf, placeOf, tableName } from '../plan/names.ts';
+import { order } from '../plan/order.ts';
+import type { Scope, Step, Wish } from '../plan/scope.ts';
+import { nothing } from '../plan/scope.ts';
+import { explain } from './explain.ts';
+
+export type Outcome = {
+  steps: readonly Step[];
+  /** Local endpoints whose namespace is no longer the one they were attached to. */
+  gone: readonly Endpoint[];
+};
+
+/**
+ * Makes this node's kernel what the view says, one key at a time: view, desired, read, diff, order, apply.
+ *
+ * The whole pass over 'node' or a network reads the kernel and is the truth. An endpoint's key is the hot path: it
+ * compares with what was last applied for it, and any surprise from the kernel falls back to the whole pass.
+ */
+export class Reconciler {
+  readonly #kernel: Kernel;
+  readonly #self: NodeId;
+  readonly #boot: string;
+  /** What was last applied for each endpoint; only ever a shortcut. */
+  readonly #applied = new Map<EndpointId, Scope>();
+  /** Networks that have had a whole pass and are in this kernel. */
+  readonly #built = new Map<NetworkId, string>();
+
+  constructor(kernel: Kernel, self: NodeId, boot: string) {
+    this.#kernel = kernel;
+    this.#self = self;
+    this.#boot = boot;
+  }
+
+  /** Namespaces of the networks that are built, by network. */
+  get built(): ReadonlyMap<NetworkId, string> {
+    return this.#built;
+  }
+
+  /** The cheapest key that makes an endpoint right. */
+  keyFor(network: NetworkId, endpoint: EndpointId): Key {
+    return this.#built.has(network) ? endpointKey(network, endpoint) : network;
+  }
+
+  async run(view: View, key: Key): Promise<Outcome> {
+    const self = view.nodes.get(this.#self);
+    if (!self) throw new Error('this node is not in the registry');
+    const { network, endpoint } = partsOf(key);
+    if (network === undefined) return this.#node(view);
+    const followed = view.followed.get(network);
+    if (endpoint !== undefined && followed && this.#built.has(network)) {
+      try {
+        return await this.#endpoint(view, followed, endpoint);
+      } catch (error) {
+        if (!(error instanceof KernelError)) throw error;
+      }
+    }
+    return this.#network(view, self, network, followed);
+  }
+
+  async #node(view: View): Promise<Outcome> {
+    // A network of which we are a member but do not know the endpoints must not look as if it had none.
+    const unknown = [...view.networks.values()].find(({ id, members }) => members.includes(this.#self) && !view.followed.has(id));
+    if (unknown) throw new Error(`network "${unknown.name}" is not synced yet`);
+    const want = nodeScope(view, this.#self);
+    const namespaces = (await this.#kernel.namespaces()).filter(isOurNamespace);
+    const have = { namespaces, wishes: await this.#readAll(want) };
+    // Namespaces are made by the key of their network; here only those of no network go.
+    const steps = order(diff(want, have)).filter(({ op }) => op.op !== 'netns.add');
+    await this.#apply(steps);
+    return { steps, gone: [] };
+  }
+
+  async #network(view: View, self: Node, id: NetworkId, followed: NetworkView | undefined): Promise<Outcome> {
+    const name = followed ? namespaceOf(followed.network.vni) : this.#built.get(id);
+    if (name === undefined) return { steps: [], gone: [] };
+    const gone = followed ? await this.#gone(followed) : [];
+    const alive = followed && { ...followed, endpoints: without(followed.endpoints, gone) };
+    const want = alive ? networkScope(view, self, alive) : { namespaces: [], wishes: [] };
+    const namespaces = (await this.#kernel.namespaces()).filter((found) => found === name);
+    const have = { namespaces, wishes: await this.#readAll(want, namespaces) };
+    const steps = order(diff(want, have));
+    this.#built.delete(id);
+    await this.#apply(steps);
+    for (const endpoint of gone) this.#applied.delete(endpoint.id);
+    if (!alive || want.namespaces.length === 0) return { steps, gone };
+    this.#built.set(id, name);
+    for (const endpoint of alive.endpoints.values()) {
+      this.#applied.set(endpoint.id, endpointScope(view, this.#self, alive.network, endpoint));
+    }
+    return { steps, gone };
+  }
+
+  async #endpoint(view: View, { network, endpoints }: NetworkView, id: EndpointId): Promise<Outcome> {
+    const endpoint = endpoints.get(id);
+    const have = this.#applied.get(id) ?? { namespaces: [], wishes: [] };
+    const want = endpoint ? endpointScope(view, this.#self, network, endpoint) : { namespaces: [], wishes: [] };
+    const steps = order(diff(want, have));
+    this.#applied.delete(id);
+    await this.#apply(steps);
+    if (endpoint) this.#applied.set(id, want);
+    return { steps, gone: [] };
+  }
+
+  /** The same path may lead to another namespace by now, and after a reboot every one is another. */
+  async #gone({ endpoints }: NetworkView): Promise<Endpoint[]> {
+    const gone: Endpoint[] = [];
+    for (const endpoint of endpoints.values()) {
+      if (endpoint.node !== this.#self) continue;
+      const { boot, dev, inode } = endpoint.born;
+      const there = boot === this.#boot ? await this.#kernel.identify(endpoint.netns) : undefined;
+      if (there?.dev !== dev || there.inode !== inode) gone.push(endpoint);
+    }
+    return gone;
+  }
+
+  /** What is there now of all that is wanted; a namespace of ours that does not exist yet holds nothing. */
+  async #readAll(want: Scope, namespaces: readonly string[] = []): Promise<Wish[]> {
+    const wishes: Wish[] = [];
+    for (const { netns, state } of want.wishes) {
+      const place = placeOf(netns);
+      const missing = place === 'network' && !namespaces.includes(netns.path.slice(netns.path.lastIndexOf('/') + 1));
+      wishes.push({ netns, state: missing ? nothing : await this.#read(netns, state) });
+    }
+    return wishes;
+  }
+
+  #read(netns: Netns, want: NetnsState): Promise<NetnsState> {
+    const sysctls = want.sysctls.map(({ key }) => key);
+    const nft = [{ family: 'inet', name: tableName }] as const;
+    const whole: Query = { links: true, addrs: true, routes: true, neighs: true, fdb: true, sysctls, nft };
+    const queries: Record<ReturnType<typeof placeOf>, Query> = {
+      network: whole,
+      endpoint: { links: true, addrs: true, routes: true, sysctls },
+      // Of the host, links and addresses belong to a network's pass, the table to the node's.
+      host: want.links.length > 0 ? { links: true, addrs: true } : { sysctls, nft },
+    };
+    return this.#kernel.read(netns, queries[placeOf(netns)]);
+  }
+
+  async #apply(steps: readonly Step[]): Promise<void> {
+    for (let from = 0; from < steps.length; ) {
+      const netns = steps[from]?.netns ?? host;
+      let to = from;
+      while (to < steps.length && steps[to]?.netns.path === netns.path) to++;
+      await this.#kernel.apply(netns, steps.slice(from, to).map(({ op }) => op)).catch((error) => {
+        throw explain(error);
+      });
+      from = to;
+    }
+  }
+}
+
+function without(endpoints: ReadonlyMap<EndpointId, Endpoint>, gone: readonly Endpoint[]): ReadonlyMap<EndpointId, Endpoint> {
+  if (gone.length === 0) return endpoints;
+  const ids = new Set(gone.map(({ id }) => id));
+  return new Map([...endpoints].filter(([id]) => !ids.has(id)));
+}
+

@@ -1,0 +1,64 @@
+import type { Endpoint } from '../model/endpoint.ts';
+import { gatewayOf } from '../model/ip.ts';
+import type { Network } from '../model/network.ts';
+import type { Node } from '../model/node.ts';
+import type { View } from '../model/view.ts';
+import { mtuOf } from '../plan/mtu.ts';
+import type { Lease } from '../store/store.ts';
+
+/** What `--json` shows of each noun; the field names are the contract. */
+
+export type NetworkJson = ReturnType<typeof networkJson>;
+export function networkJson(view: View, network: Network, endpoints: number) {
+  const { id, name, vni, subnets, vipPools, encrypted, internal, labels, ipRanges, reserved, createdAt } = network;
+  const gateway = subnets.map(gatewayOf);
+  const mtu = mtuOf(view, network);
+  return { id, name, vni, subnets, vipPools, gateway, mtu, encrypted, internal, labels, endpoints, ipRanges, reserved, createdAt };
+}
+
+export type EndpointJson = ReturnType<typeof endpointJson>;
+export function endpointJson(view: View, endpoint: Endpoint) {
+  const { id, name, netns, ifname, addresses, mac, state, labels, createdAt } = endpoint;
+  const network = view.networks.get(endpoint.network);
+  const node = view.nodes.get(endpoint.node);
+  return {
+    id,
+    name,
+    network: network?.name ?? endpoint.network,
+    node: node?.name ?? endpoint.node,
+    netns,
+    ifname,
+    addresses,
+    mac,
+    mtu: network ? mtuOf(view, network) : null,
+    service: endpoint.service ?? null,
+    state,
+    vtep: node?.underlay ?? null,
+    dns: { nameservers: network?.subnets.map(gatewayOf) ?? [], search: network ? [`${network.name}.warren`, 'warren'] : [] },
+    labels,
+    createdAt,
+  };
+}
+
+export type NodeJson = ReturnType<typeof nodeJson>;
+/** A lapsed lease alone is `stale`: nothing is cut off because of it. */
+export function nodeJson(view: View, node: Node, lease: Lease | undefined) {
+  const { id, name, role, underlay, underlayMtu, index, epoch, version, joinedAt } = node;
+  const status = lease?.alive ? ('up' as const) : ('stale' as const);
+  const peers = view.nodes.size - 1;
+  return {
+    id,
+    name,
+    role,
+    address: underlay,
+    status,
+    encryption: { cipher: null, generation: null, rekeyedAt: null },
+    peers,
+    version,
+    lastSeen: lease?.lastSeen ?? null,
+    index,
+    epoch,
+    underlayMtu,
+    joinedAt,
+  };
+}

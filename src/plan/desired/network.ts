@@ -1,0 +1,141 @@
+import type { Addr, Link, Route, Sysctl } from '../../kernel/state.ts';
+import { host } from '../../kernel/state.ts';
+import type { NodeId } from '../../model/id.ts';
+import { gatewayOf, withPrefix } from '../../model/ip.ts';
+import type { Network } from '../../model/network.ts';
+import type { Node } from '../../model/node.ts';
+import type { NetworkView, View } from '../../model/view.ts';
+import { mtuOf } from '../mtu.ts';
+import { bridge, bridgeMac, hostUplink, namespaceOf, netnsOf, protocol, tableName, transit, uplink, uplinkMac, vxlan, vxlanMac } from '../names.ts';
+import type { Scope } from '../scope.ts';
+import { merge, nothing } from '../scope.ts';
+import { endpointScope } from './endpoint.ts';
+
+/** A network exists in this node's kernel while an endpoint of it lives here. */
+export function isHere(followed: NetworkView, self: NodeId): boolean {
+  for (const endpoint of followed.endpoints.values()) if (endpoint.node === self) return true;
+  return false;
+}
+
+/** The whole network on this node: bridge, vxlan, uplink, and every endpoint, local and remote. */
+export function networkScope(view: View, self: Node, followed: NetworkView): Scope {
+  const { network } = followed;
+  if (!isHere(followed, self.id)) return { namespaces: [], wishes: [] };
+  const endpoints = [...followed.endpoints.values()].map((endpoint) => endpointScope(view, self.id, network, endpoint));
+  return merge([fabric(view, self, network), ...(network.internal ? [] : [egress(self, network)]), ...endpoints]);
+}
+
+/** Set before any link is born, which then inherits `default`. */
+const sysctls: readonly Sysctl[] = [
+  ['net/ipv4/ip_forward', '1'],
+  ['net/ipv6/conf/all/forwarding', '1'],
+  ['net/ipv6/conf/all/accept_ra', '0'],
+  ['net/ipv6/conf/default/accept_ra', '0'],
+  // Replies of a service arrive here from an address that is local here; redirects would bypass the balancer.
+  ['net/ipv4/conf/all/rp_filter', '0'],
+  ['net/ipv4/conf/default/rp_filter', '0'],
+  ['net/ipv4/conf/all/send_redirects', '0'],
+  ['net/ipv4/conf/default/send_redirects', '0'],
+  // Where br_netfilter is loaded a new namespace starts with 1, and bridged frames would pass the IP hooks.
+  ['net/bridge/bridge-nf-call-iptables', '0'],
+  ['net/bridge/bridge-nf-call-ip6tables', '0'],
+  ['net/bridge/bridge-nf-call-arptables', '0'],
+].map(([key = '', value = '']) => ({ key, value }));
+
+function fabric(view: View, self: Node, network: Network): Scope {
+  const { vni } = network;
+  const mtu = mtuOf(view, network);
+  const links: Link[] = [
+    { name: 'lo', up: true },
+    {
+      name: bridge,
+      kind: 'bridge',
+      address: bridgeMac(vni, self.index),
+      mtu,
+      up: true,
+      addrGenMode: 'none',
+      bridge: { stp: false, mcastSnooping: false },
+    },
+    {
+      name: vxlan,
+      kind: 'vxlan',
+      address: vxlanMac(vni, self.index),
+      mtu,
+      up: true,
+      master: bridge,
+      addrGenMode: 'none',
+      // Broadcast and multicast reach it so that proxy can answer ARP and ND; it has nowhere to flood them to.
+      port: { learning: false, flood: false },
+      vxlan: {
+        vni,
+        local: self.underlay,
+        port: view.cluster.dataPort + (network.encrypted ? 0 : 1),
+        learning: false,
+        proxy: true,
+      },
+    },
+  ];
+  const addrs: Addr[] = [
+    ...network.subnets.map((subnet) => ({ dev: bridge, address: withPrefix(gatewayOf(subnet), subnet), nodad: true })),
+    // Forwarded IPv6 packets are solicited for from a link-local address; without one they are dropped.
+    { dev: bridge, address: 'fe80::1/64', nodad: true },
+  ];
+  return { namespaces: [namespaceOf(vni)], wishes: [{ netns: netnsOf(vni), state: { ...nothing, links, addrs, sysctls } }] };
+}
+
+const masquerade = `chain egress {
+	type nat hook postrouting priority srcnat; policy accept;
+	iifname "${bridge}" oifname "${uplink}" masquerade
+}`;
+
+/**
+ * The way out: masqueraded here onto an address only this network has, and again by the host (node.ts),
+ * so that networks with the same subnet go out at the same time.
+ */
+function egress(self: Node, network: Network): Scope {
+  const { vni } = network;
+  const ends = transit(vni);
+  const outside = hostUplink(vni);
+  const mtu = self.underlayMtu;
+  const addrsOf = (dev: string, [four, six]: readonly [string, string], linkLocal: string): Addr[] => [
+    { dev, address: `${four}/31`, nodad: true },
+    { dev, address: `${six}/127`, nodad: true },
+    { dev, address: `${linkLocal}/64`, nodad: true },
+  ];
+  const veth: Link = {
+    name: uplink,
+    kind: 'veth',
+    mtu,
+    up: true,
+    address: uplinkMac(vni, 'network'),
+    addrGenMode: 'none',
+    veth: { peer: { name: outside, netns: host, mtu, address: uplinkMac(vni, 'host') } },
+  };
+  const routes: Route[] = [
+    { dst: '0.0.0.0/0', via: ends.host[0], dev: uplink, protocol },
+    { dst: '::/0', via: ends.host[1], dev: uplink, protocol },
+  ];
+  return {
+    namespaces: [],
+    wishes: [
+      {
+        netns: netnsOf(vni),
+        state: {
+          ...nothing,
+          links: [veth],
+          addrs: addrsOf(uplink, ends.network, 'fe80::2'),
+          routes,
+          nft: [{ family: 'inet', name: tableName, text: masquerade }],
+        },
+      },
+      {
+        netns: host,
+        state: {
+          ...nothing,
+          links: [{ name: outside, mtu, up: true, addrGenMode: 'none' }],
+          addrs: addrsOf(outside, ends.host, 'fe80::1'),
+        },
+      },
+    ],
+  };
+}
