@@ -22,7 +22,17 @@ export type Surroundings = {
   bootTimeout: number;
 };
 
-const path = [...new Set([dirname(process.execPath), '/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'])];
+const path = [
+  ...new Set([
+    dirname(process.execPath),
+    '/usr/local/sbin',
+    '/usr/local/bin',
+    '/usr/sbin',
+    '/usr/bin',
+    '/sbin',
+    '/bin',
+  ]),
+];
 // `--env LANG` of the host must not change what tools print.
 const environment = { PATH: path.join(':'), HOME: '/root', LANG: 'C.UTF-8' };
 
@@ -90,7 +100,8 @@ export class Guest {
   #commandLine(): readonly string[] {
     const lab = this.#lab;
     const nics = this.spec.nics.map(
-      (nic, i) => `vec${i}:transport=bess,dst=${lab.runDirectory}/${this.name}.${i},mac=${nic.mac},mtu=${nic.mtu},depth=256`,
+      (nic, i) =>
+        `vec${i}:transport=bess,dst=${lab.runDirectory}/${this.name}.${i},mac=${nic.mac},mtu=${nic.mtu},depth=256`,
     );
     // A PID namespace of its own: guest processes are host processes traced by the guest kernel, and if that is
     // killed one of them may run on, natively. A mount namespace of its own, in which only the run directory is
@@ -163,7 +174,9 @@ export class Guest {
     try {
       return JSON.parse(text) as T;
     } catch (error) {
-      throw new LabError(`${this.name}: ${argvOf(command).join(' ')}: not JSON: ${text.slice(0, 500)}`, { cause: error });
+      throw new LabError(`${this.name}: ${argvOf(command).join(' ')}: not JSON: ${text.slice(0, 500)}`, {
+        cause: error,
+      });
     }
   }
 

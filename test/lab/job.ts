@@ -46,7 +46,8 @@ export class Result {
 
 export type Command = string | readonly string[];
 /** A string is a shell's, an array goes to exec as it is. */
-export const argvOf = (command: Command): readonly string[] => (typeof command === 'string' ? ['sh', '-c', command] : command);
+export const argvOf = (command: Command): readonly string[] =>
+  typeof command === 'string' ? ['sh', '-c', command] : command;
 
 export class Job {
   readonly done: Promise<Result>;
@@ -69,7 +70,8 @@ export class Job {
     });
     const words = [options.cwd ?? '/', ...Object.entries(env).map(([key, value]) => `${key}=${value}`), '', ...argv];
     const payload = Buffer.from(words.map((word) => `${word}\0`).join(''));
-    if (payload.length > 1_000_000) throw new LabError('a command line of a megabyte does not fit; put it into a file in /lab');
+    if (payload.length > 1_000_000)
+      throw new LabError('a command line of a megabyte does not fit; put it into a file in /lab');
     line.send('X', id, payload);
     if (options.timeout !== undefined) {
       this.#timer = setTimeout(() => {

@@ -58,7 +58,8 @@ export class Lab<Name extends string = Letter> implements AsyncDisposable {
   }
 
   static async start<Name extends string = Letter>(options: LabOptions<Name> = {}): Promise<Lab<Name>> {
-    if (process.getuid?.() !== 0) throw new LabError('the lab needs root: it makes mount and PID namespaces for its guests');
+    if (process.getuid?.() !== 0)
+      throw new LabError('the lab needs root: it makes mount and PID namespaces for its guests');
     const wishes = typeof options.guests === 'object' ? options.guests : inARow(options.guests ?? 3);
     // Before the directory exists: these are what fails on an unprepared machine.
     const tools = { kernel: kernel(), agent: compile('labagent'), memoryDirectory: memoryDirectory() };
@@ -75,7 +76,12 @@ export class Lab<Name extends string = Letter> implements AsyncDisposable {
       }));
       guests[name] = new Guest(
         name,
-        { memory: wish.memory ?? options.memory ?? '512M', nics, routes: wish.routes ?? [], forward: wish.forward ?? false },
+        {
+          memory: wish.memory ?? options.memory ?? '512M',
+          nics,
+          routes: wish.routes ?? [],
+          forward: wish.forward ?? false,
+        },
         {
           ...tools,
           runDirectory: directory.path,

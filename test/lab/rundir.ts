@@ -12,7 +12,9 @@ const live = new Set<RunDir>();
 /** Start time of a process in clock ticks since boot; undefined when it is gone or a zombie. A pid alone may be somebody else by now. */
 function startTime(pid: number | string): string | undefined {
   try {
-    const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').replace(/^.*\) /s, '').split(' ');
+    const fields = readFileSync(`/proc/${pid}/stat`, 'latin1')
+      .replace(/^.*\) /s, '')
+      .split(' ');
     return 'ZX'.includes(fields[0] ?? 'X') ? undefined : fields[19];
   } catch {
     return undefined;

@@ -15,8 +15,11 @@ export const project = join(here, '../..');
 
 /** The kernel scripts/lab-kernel built; that script alone knows where it lives. LAB_KERNEL names another one. */
 export function kernel(): string {
-  const path = process.env.LAB_KERNEL ?? execFileSync(join(project, 'scripts/lab-kernel'), ['--path'], { encoding: 'utf8' }).trim();
-  if (!existsSync(path)) throw new LabError(`the lab kernel ${path} is not there; build it with scripts/lab-kernel (about 8 minutes, once)`);
+  const path =
+    process.env.LAB_KERNEL ??
+    execFileSync(join(project, 'scripts/lab-kernel'), ['--path'], { encoding: 'utf8' }).trim();
+  if (!existsSync(path))
+    throw new LabError(`the lab kernel ${path} is not there; build it with scripts/lab-kernel (about 8 minutes, once)`);
   return path;
 }
 
