@@ -13,7 +13,8 @@ const floors: Record<string, Floor> = {
   model: { may: [], pure: true },
   kernel: { may: ['model'] },
   store: { may: ['model'] },
-  plan: { may: ['model'], types: ['kernel'], pure: true },
+  // kernel/state.ts is vocabulary: types, and the one value `host`.
+  plan: { may: ['model', 'kernel/state.ts'], types: ['kernel'], pure: true },
   control: { may: ['model', 'kernel', 'store', 'plan'] },
   agent: { may: below },
   cni: { may: ['model', 'agent/protocol.ts'] },

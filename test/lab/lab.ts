@@ -26,9 +26,7 @@ export type GuestWish = {
   /** A router. */
   forward?: boolean;
 };
-export type LabOptions<Name extends string> = {
-  /** That many on one segment, or each by name. */
-  guests?: number | Record<Name, GuestWish>;
+export type LabOptions = {
   memory?: string;
   /** bridge-nf-call-*tables of the guests' own namespace at boot; a fresh namespace always starts with 1. */
   brNetfilter?: boolean;
@@ -57,7 +55,10 @@ export class Lab<Name extends string = Letter> implements AsyncDisposable {
     this.#switch = new Switch();
   }
 
-  static async start<Name extends string = Letter>(options: LabOptions<Name> = {}): Promise<Lab<Name>> {
+  /** That many guests on one segment, or each by name. */
+  static start(options?: LabOptions & { guests?: number }): Promise<Lab>;
+  static start<Name extends string>(options: LabOptions & { guests: Record<Name, GuestWish> }): Promise<Lab<Name>>;
+  static async start(options: LabOptions & { guests?: number | Record<string, GuestWish> } = {}): Promise<Lab<string>> {
     if (process.getuid?.() !== 0)
       throw new LabError('the lab needs root: it makes mount and PID namespaces for its guests');
     const wishes = typeof options.guests === 'object' ? options.guests : inARow(options.guests ?? 3);
@@ -65,7 +66,7 @@ export class Lab<Name extends string = Letter> implements AsyncDisposable {
     const tools = { kernel: kernel(), agent: compile('labagent'), memoryDirectory: memoryDirectory() };
     compile('labsw');
     const directory = new RunDir();
-    const guests = {} as Record<string, Guest>;
+    const guests: Record<string, Guest> = {};
     let nextMac = 1;
     for (const [name, wish] of Object.entries<GuestWish>(wishes)) {
       const nics: Nic[] = (wish.nics ?? []).map((nic) => ({
@@ -92,7 +93,7 @@ export class Lab<Name extends string = Letter> implements AsyncDisposable {
         },
       );
     }
-    const lab = new Lab<Name>(directory, guests as Record<Name, Guest>);
+    const lab = new Lab<string>(directory, guests);
     try {
       await lab.#boot();
     } catch (error) {
