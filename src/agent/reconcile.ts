@@ -15,7 +15,6 @@ import { endpointKey, partsOf } from '../plan/key.ts';
 import { isOurNamespace, namespaceOf, placeOf, tableName } from '../plan/names.ts';
 import { order } from '../plan/order.ts';
 import type { Scope, Step, Wish } from '../plan/scope.ts';
-import { nothing } from '../plan/scope.ts';
 import { explain } from './explain.ts';
 
 export type Outcome = {
@@ -91,7 +90,12 @@ export class Reconciler {
     const alive = followed && { ...followed, endpoints: without(followed.endpoints, gone) };
     const want = alive ? networkScope(view, self, alive) : { namespaces: [], wishes: [] };
     const namespaces = (await this.#kernel.namespaces()).filter((found) => found === name);
-    const have = { namespaces, wishes: await this.#readAll(want, namespaces) };
+    // Made before it is read: a new namespace is not empty, and its sysctls tell what this kernel has.
+    for (const missing of want.namespaces.filter((wanted) => !namespaces.includes(wanted))) {
+      await this.#apply([{ netns: host, op: { op: 'netns.add', name: missing } }]);
+      namespaces.push(missing);
+    }
+    const have = { namespaces, wishes: await this.#readAll(want) };
     const steps = order(diff(want, have));
     this.#built.delete(id);
     await this.#apply(steps);
@@ -127,15 +131,9 @@ export class Reconciler {
     return gone;
   }
 
-  /** What is there now of all that is wanted; a namespace of ours that does not exist yet holds nothing. */
-  async #readAll(want: Scope, namespaces: readonly string[] = []): Promise<Wish[]> {
-    const wishes: Wish[] = [];
-    for (const { netns, state } of want.wishes) {
-      const place = placeOf(netns);
-      const missing = place === 'network' && !namespaces.includes(netns.path.slice(netns.path.lastIndexOf('/') + 1));
-      wishes.push({ netns, state: missing ? nothing : await this.#read(netns, state) });
-    }
-    return wishes;
+  /** What is there now, wherever something is wanted. */
+  async #readAll(want: Scope): Promise<Wish[]> {
+    return Promise.all(want.wishes.map(async ({ netns, state }) => ({ netns, state: await this.#read(netns, state) })));
   }
 
   #read(netns: Netns, want: NetnsState): Promise<NetnsState> {

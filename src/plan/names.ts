@@ -38,7 +38,8 @@ export function placeOf(netns: Netns): Place {
 }
 
 const ourLinks: Record<Place, RegExp> = {
-  host: /^wup\d{7}$/,
+  // A host end goes with its peer; nothing of the host's is ever removed by name.
+  host: /^$/,
   network: /^(br0|vx0|up0|wvx\d{7}|w[a-z2-7]{12})$/,
   endpoint: /^$/,
 };

@@ -1,0 +1,256 @@
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import type { Server } from 'node:net';
+import { join } from 'node:path';
+import type { Kernel } from '../kernel/kernel.ts';
+import { openKernel } from '../kernel/native.ts';
+import { WarrenError } from '../model/error.ts';
+import type { NetworkId } from '../model/id.ts';
+import type { Node } from '../model/node.ts';
+import type { View } from '../model/view.ts';
+import type { Key } from '../plan/key.ts';
+import { endpointKey, partsOf } from '../plan/key.ts';
+import { Mirror } from '../store/mirror.ts';
+import { openStore } from '../store/redis.ts';
+import type { Store } from '../store/store.ts';
+import { detachEndpoint, part, type AttachDeps } from './attach.ts';
+import type { Config, Paths } from './config.ts';
+import { writePrivate } from './config.ts';
+import { Drift } from './drift.ts';
+import { bootId, gatherFacts, resolveAdvertise } from './facts.ts';
+import { Lease, leaseMs } from './lease.ts';
+import { takeLock } from './lock.ts';
+import type { Log } from './log.ts';
+import { methodsOf } from './methods.ts';
+import { Queue } from './queue.ts';
+import { Reconciler } from './reconcile.ts';
+import { Serial } from './serial.ts';
+import { ApiServer } from './server.ts';
+import { HostSysctls } from './sysctls.ts';
+
+const passMs = 30_000;
+const retryMs = 1000;
+const cacheMs = 1000;
+
+/** The owner of this node's kernel. All its state is here; what guards it: nothing, as it is one thread. */
+export class Agent {
+  readonly log: Log;
+  readonly config: Config;
+  readonly kernel: Kernel;
+  readonly store: Store;
+  readonly mirror: Mirror;
+  readonly queue: Queue;
+  readonly reconciler: Reconciler;
+  readonly deps: AttachDeps;
+  readonly startedAt = new Date().toISOString();
+  /** What the last passes did, for `status`. */
+  readonly passes: { lastAt: string | null; ok: boolean; driftFixed: number; lastError: string | null } = {
+    lastAt: null,
+    ok: true,
+    driftFixed: 0,
+    lastError: null,
+  };
+  readonly #paths: Paths;
+  readonly #sysctls: HostSysctls;
+  readonly #drift: Drift;
+  readonly #timers: NodeJS.Timeout[] = [];
+  /** Resolves why the agent ends; rejects when it must not go on. */
+  readonly ended: Promise<void>;
+  #end: { resolve: () => void; reject: (error: Error) => void } = { resolve: () => {}, reject: () => {} };
+  #self: Node | undefined;
+  #lock: Server | undefined;
+  #api: ApiServer | undefined;
+  #lease: Lease | undefined;
+  #stopping = false;
+  #cacheDue: NodeJS.Timeout | undefined;
+
+  constructor(config: Config, paths: Paths, log: Log) {
+    this.config = config;
+    this.log = log;
+    this.#paths = paths;
+    this.kernel = openKernel();
+    this.store = openStore(config.store, config.cluster);
+    this.mirror = new Mirror(this.store, this.#cached());
+    const boot = bootId();
+    this.reconciler = new Reconciler(this.kernel, config.node.id, boot);
+    this.queue = new Queue(
+      (key) => this.#reconcile(key),
+      (key, error, retry) => this.#failed(key, error, retry),
+    );
+    this.#sysctls = new HostSysctls(join(paths.stateDir, 'sysctls.json'));
+    this.#drift = new Drift(this.kernel, (key) => this.queue.add(key));
+    this.deps = {
+      kernel: this.kernel,
+      store: this.store,
+      mirror: this.mirror,
+      queue: this.queue,
+      reconciler: this.reconciler,
+      self: () => this.self,
+      boot,
+      serial: new Serial(),
+      entering: new Map(),
+    };
+    this.ended = new Promise((resolve, reject) => {
+      this.#end = { resolve, reject };
+    });
+    this.ended.catch(() => {});
+  }
+
+  /** This node as the store knows it. */
+  get self(): Node {
+    if (this.#self) return this.#self;
+    throw new WarrenError('store_unreachable', `the store ${this.store.url} has not been reached since the agent started`, 'see: warren status');
+  }
+
+  get synced(): boolean {
+    return this.#self !== undefined;
+  }
+
+  /** Init in order; stop() undoes it reversed. */
+  async start(): Promise<void> {
+    this.#lock = await takeLock();
+    for (const dir of [this.#paths.stateDir, this.#paths.runDir]) mkdirSync(dir, { recursive: true, mode: 0o700 });
+    this.#api = await ApiServer.listen(this.#paths.socket, methodsOf(this));
+    this.log.info('agent started', { node: this.config.node.name, socket: this.#paths.socket, store: this.store.url });
+    void this.#join();
+  }
+
+  /** For `sync --once`: joins, makes one whole pass over everything, and answers with the status. */
+  async runOnce(): Promise<unknown> {
+    this.#lock = await takeLock();
+    for (const dir of [this.#paths.stateDir, this.#paths.runDir]) mkdirSync(dir, { recursive: true, mode: 0o700 });
+    await this.#takeOver();
+    await this.passAll();
+    return methodsOf(this).status?.({}, new AbortController().signal);
+  }
+
+  /** Leaves the kernel as it is: restarts and upgrades lose no packet. */
+  async stop(): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    this.#lease?.stop();
+    this.#drift.close();
+    for (const timer of this.#timers) clearInterval(timer);
+    await this.queue.close();
+    await this.#api?.close();
+    this.#saveCache();
+    await this.mirror.close();
+    await this.store.close();
+    await this.kernel.close();
+    this.#lock?.close();
+    this.log.info('agent stopped; the kernel is left as it is');
+    this.#end.resolve();
+  }
+
+  /** Every key there is, each looked at as a whole; settles when all are done. */
+  async passAll(): Promise<void> {
+    await Promise.all(this.#keys().map((key) => this.queue.done(key)));
+  }
+
+  /** Until the store answers, the kernel stays as it was found. */
+  async #join(): Promise<void> {
+    for (;;) {
+      try {
+        await this.#takeOver();
+        return;
+      } catch (error) {
+        if (this.#stopping) return;
+        this.log.warn('the store cannot be used yet; the kernel is left as it is', { error: (error as Error).message });
+        await new Promise((resolve) => setTimeout(resolve, retryMs));
+        if (this.#stopping) return;
+      }
+    }
+  }
+
+  async #takeOver(): Promise<void> {
+    const facts = await gatherFacts(this.kernel, resolveAdvertise(this.config.advertise));
+    const node = await this.store.nodeStart(this.config.node.id, facts, leaseMs);
+    await this.mirror.start();
+    for (const network of this.mirror.view?.networks.values() ?? []) {
+      if (network.members.includes(node.id)) await this.mirror.follow(network.id);
+    }
+    this.#self = node;
+    this.#lease = new Lease(this.store, node, this.log, (error) => this.#end.reject(error));
+    this.mirror.onChange((change) => this.#changed(change));
+    this.mirror.onLost(() => this.log.error('the store has less than it had; nothing is removed until it is restored'));
+    this.#drift.watch('', 'node');
+    this.#timers.push(setInterval(() => this.#keys().forEach((key) => this.queue.add(key)), passMs));
+    this.#keys().forEach((key) => this.queue.add(key));
+    this.log.info('in the cluster', { cluster: this.config.cluster, epoch: node.epoch, address: node.underlay });
+  }
+
+  #keys(): Key[] {
+    return ['node', ...(this.mirror.view?.followed.keys() ?? [])];
+  }
+
+  /** One endpoint's change costs one endpoint's work; a change to a node or network concerns whole networks. */
+  #changed(change: Parameters<Parameters<Mirror['onChange']>[0]>[0]): void {
+    this.#cacheSoon();
+    if (change.scope === 'registry') {
+      const network = change.change?.kind === 'network' ? change.change : undefined;
+      if (network && !network.value) this.mirror.unfollow(network.id);
+      for (const key of network ? (['node', network.id] as const) : this.#keys()) this.queue.add(key);
+    } else if (change.change?.kind === 'endpoint') {
+      this.queue.add(this.reconciler.built.has(change.scope) ? endpointKey(change.scope, change.change.id) : change.scope);
+    } else this.queue.add(change.scope);
+  }
+
+  async #reconcile(key: Key): Promise<void> {
+    const view = this.mirror.view;
+    if (!view || !this.#self || this.mirror.frozen) return;
+    const began = Date.now();
+    if (key === 'node') this.#sysctls.remember(await this.#forwardingBefore(view));
+    const { steps, gone } = await this.reconciler.run(view, key);
+    this.passes.lastAt = new Date().toISOString();
+    this.passes.ok = true;
+    this.passes.lastError = null;
+    if (steps.length > 0) this.log.debug('reconciled', { key, steps: steps.length, ms: Date.now() - began });
+    for (const { op, netns } of steps) this.log.debug('applied', { key, netns: netns.path, op });
+    this.#watchBuilt();
+    for (const endpoint of gone) {
+      this.log.info('endpoint is gone: its namespace ended', { endpoint: endpoint.name, network: endpoint.network });
+      // Not awaited: withdrawing it queues keys of its own, and this one is still running.
+      void detachEndpoint(this.deps, endpoint).catch((error) => this.log.warn('withdrawing failed', { error: (error as Error).message }));
+    }
+    const { network, endpoint } = partsOf(key);
+    if (network && !endpoint && gone.length === 0 && !this.reconciler.built.has(network)) this.#partSoon(network, view);
+  }
+
+  /** A membership without endpoints is left over from a crash between two steps. */
+  #partSoon(id: NetworkId, view: View): void {
+    if (!view.followed.has(id) || this.deps.entering.get(id)) return;
+    void part(this.deps, id).catch((error) => this.log.warn('leaving a network failed', { error: (error as Error).message }));
+  }
+
+  async #forwardingBefore(view: View): Promise<Record<string, string>> {
+    const open = [...view.followed.values()].some(({ network }) => !network.internal);
+    if (!open) return {};
+    const { sysctls } = await this.kernel.read({ path: '' }, { sysctls: ['net/ipv4/ip_forward', 'net/ipv6/conf/all/forwarding'] });
+    return Object.fromEntries(sysctls.map(({ key, value }) => [key, value]));
+  }
+
+  #watchBuilt(): void {
+    for (const [id, namespace] of this.reconciler.built) this.#drift.watch(`/run/netns/${namespace}`, id);
+    this.#drift.keep(new Set(['', ...[...this.reconciler.built.values()].map((name) => `/run/netns/${name}`)]));
+  }
+
+  #failed(key: Key, error: unknown, retry: number): void {
+    this.passes.ok = false;
+    this.passes.lastError = (error as Error).message;
+    this.log.warn('reconciling failed', { key, error: (error as Error).message, retryMs: retry });
+  }
+
+  #cached(): string | undefined {
+    const path = join(this.#paths.stateDir, 'view.json');
+    return existsSync(path) ? readFileSync(path, 'utf8') : undefined;
+  }
+
+  #cacheSoon(): void {
+    this.#cacheDue ??= setTimeout(() => this.#saveCache(), cacheMs);
+  }
+
+  #saveCache(): void {
+    clearTimeout(this.#cacheDue);
+    this.#cacheDue = undefined;
+    if (this.mirror.view) writePrivate(join(this.#paths.stateDir, 'view.json'), this.mirror.save());
+  }
+}

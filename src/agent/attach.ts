@@ -1,0 +1,120 @@
+import { attach } from '../control/endpoints.ts';
+import { findNetwork } from '../control/find.ts';
+import type { Kernel } from '../kernel/kernel.ts';
+import type { NetnsId } from '../kernel/state.ts';
+import type { Endpoint } from '../model/endpoint.ts';
+import { WarrenError } from '../model/error.ts';
+import type { NetworkId } from '../model/id.ts';
+import type { Network } from '../model/network.ts';
+import type { Node } from '../model/node.ts';
+import type { AttachInput } from '../model/parse.ts';
+import { parseAttach } from '../model/parse.ts';
+import type { Mirror } from '../store/mirror.ts';
+import type { Store } from '../store/store.ts';
+import type { Queue } from './queue.ts';
+import type { Reconciler } from './reconcile.ts';
+import type { Serial } from './serial.ts';
+
+export type AttachDeps = {
+  kernel: Kernel;
+  store: Store;
+  mirror: Mirror;
+  queue: Queue;
+  reconciler: Reconciler;
+  self: () => Node;
+  boot: string;
+  /** One attach at a time per namespace, so that two do not choose the same interface name. */
+  serial: Serial;
+  /** Attaches under way per network: while there is one, the network's last detach does not end the membership. */
+  entering: Map<NetworkId, number>;
+};
+
+/**
+ * Writes the wish, makes this kernel follow, and says ready. On failure the wish is withdrawn and the same
+ * reconciling tidies up: there is no undo code.
+ */
+export async function attachEndpoint(deps: AttachDeps, input: unknown, signal: AbortSignal): Promise<Endpoint> {
+  const wish = parseAttach(input);
+  const view = deps.mirror.view;
+  if (!view) throw new WarrenError('store_unreachable', 'the store has not been reached since the agent started', 'see: warren status');
+  const network = findNetwork(view, wish.network);
+  const netns = await deps.kernel.identify(wish.netns);
+  if (!netns) throw absent(wish.netns);
+  enter(deps, network.id, 1);
+  try {
+    return await deps.serial.run(`${netns.dev}:${netns.inode}`, () => attachHere(deps, network, wish, netns, signal));
+  } finally {
+    enter(deps, network.id, -1);
+  }
+}
+
+async function attachHere(deps: AttachDeps, found: Network, wish: AttachInput, netns: NetnsId, signal: AbortSignal): Promise<Endpoint> {
+  const { store, mirror, queue, reconciler } = deps;
+  const network = await takePart(deps, found);
+  const again = existing(mirror, network, wish, netns);
+  if (again) return again;
+  const place = { boot: deps.boot, ...netns, ...(await look(deps.kernel, wish.netns)) };
+  const endpoint = await attach(store, deps.self(), network, wish, place);
+  try {
+    await mirror.refresh(network.id);
+    await queue.done(reconciler.keyFor(network.id, endpoint.id));
+    if (signal.aborted) throw new WarrenError('agent_unreachable', 'the caller hung up');
+    return await store.endpointReady(network.id, endpoint.id, deps.self().epoch);
+  } catch (error) {
+    await detachEndpoint(deps, endpoint).catch(() => {}); // the store may be what failed; then the queue tries again
+    throw error;
+  }
+}
+
+function enter({ entering }: AttachDeps, id: NetworkId, step: 1 | -1): void {
+  entering.set(id, (entering.get(id) ?? 0) + step);
+}
+
+/** Others first (they stop sending), then this kernel. Gone already is as good. */
+export async function detachEndpoint(deps: AttachDeps, endpoint: Endpoint): Promise<void> {
+  const { store, mirror, queue, reconciler } = deps;
+  await store.endpointDetach(endpoint.network, endpoint.id);
+  await mirror.refresh(endpoint.network);
+  if (endpoint.node !== deps.self().id) return;
+  await queue.done(reconciler.keyFor(endpoint.network, endpoint.id));
+  await part(deps, endpoint.network);
+}
+
+/** The first endpoint of a network makes this node a member; the mirror then holds all its endpoints. */
+async function takePart({ store, mirror, self }: AttachDeps, network: Network): Promise<Network> {
+  if (network.members.includes(self().id) && mirror.view?.followed.has(network.id)) return network;
+  const joined = await store.networkJoin(network.id, self().id);
+  await mirror.refresh('');
+  await mirror.follow(network.id);
+  return joined;
+}
+
+/** After the last one it is a member no more, and its kernel holds nothing of the network. */
+export async function part({ store, mirror, queue, self, entering }: AttachDeps, id: NetworkId): Promise<void> {
+  if (entering.get(id)) return;
+  const followed = mirror.view?.followed.get(id);
+  if (!followed || [...followed.endpoints.values()].some(({ node }) => node === self().id)) return;
+  await queue.done(id);
+  await store.networkLeave(id, self().id);
+  mirror.unfollow(id);
+}
+
+function existing(mirror: Mirror, network: Network, wish: AttachInput, netns: NetnsId): Endpoint | undefined {
+  if (!wish.ifNotExists) return undefined;
+  const endpoints = mirror.view?.followed.get(network.id)?.endpoints.values() ?? [];
+  const found = [...endpoints].find(({ born }) => born.dev === netns.dev && born.inode === netns.inode);
+  if (!found) return undefined;
+  if (wish.name === undefined || wish.name === found.name) return found;
+  throw new WarrenError('netns_attached', `${wish.netns} is attached to network "${network.name}" as "${found.name}"`, `detach it first: warren detach ${network.name}/${found.name}`);
+}
+
+async function look(kernel: Kernel, path: string): Promise<{ ifnames: string[]; hasDefaultRoute: boolean }> {
+  const { links, routes } = await kernel.read({ path }, { links: true, routes: true });
+  return { ifnames: links.map(({ name }) => name), hasDefaultRoute: routes.some(({ dst, table = 254 }) => dst.endsWith('/0') && table === 254) };
+}
+
+function absent(path: string): WarrenError {
+  const pid = /^\/proc\/(\d+)\/ns\/net$/.exec(path)?.[1];
+  if (pid) return new WarrenError('pid_not_found', `no process ${pid}`, 'give the pid of a running process');
+  return new WarrenError('netns_not_found', `no network namespace at ${path}`, `make it with: ip netns add ${path.slice(path.lastIndexOf('/') + 1)}`);
+}

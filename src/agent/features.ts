@@ -1,0 +1,44 @@
+import type { Kernel } from '../kernel/kernel.ts';
+import type { Op } from '../kernel/op.ts';
+
+const probes: Readonly<Record<string, Op>> = {
+  bridge: { op: 'link.add', link: { name: 'p0', kind: 'bridge' } },
+  veth: { op: 'link.add', link: { name: 'p1', kind: 'veth', veth: { peer: { name: 'p2', netns: { path: '' } } } } },
+  vxlan: {
+    op: 'link.add',
+    link: { name: 'p3', kind: 'vxlan', vxlan: { vni: 1, local: '127.0.0.1', port: 4790, learning: false, proxy: true } },
+  },
+  nft: { op: 'nft.set', table: { family: 'inet', name: 'probe', text: 'chain probe {\n\ttype nat hook postrouting priority srcnat; policy accept;\n}' } },
+};
+
+let known: Promise<Record<string, boolean>> | undefined;
+
+/** What this kernel can do, found by doing it once in a namespace made for it; remembered while the process lives. */
+export function featuresOf(kernel: Kernel): Promise<Record<string, boolean>> {
+  known ??= probe(kernel);
+  known.catch(() => {
+    known = undefined; // no clear answer is no answer
+  });
+  return known;
+}
+
+async function probe(kernel: Kernel): Promise<Record<string, boolean>> {
+  const name = `warren-probe-${process.pid}`;
+  const netns = { path: `/run/netns/${name}` };
+  await kernel.apply({ path: '' }, [{ op: 'netns.add', name }]);
+  try {
+    const features: Record<string, boolean> = {};
+    for (const [feature, op] of Object.entries(probes)) {
+      const fitted = feature === 'veth' ? withPeerIn(op, netns) : op;
+      features[feature] = await kernel.apply(netns, [fitted]).then(() => true, () => false);
+    }
+    return features;
+  } finally {
+    await kernel.apply({ path: '' }, [{ op: 'netns.del', name }]);
+  }
+}
+
+function withPeerIn(op: Op, netns: { path: string }): Op {
+  if (op.op !== 'link.add' || !op.link.veth) return op;
+  return { op: 'link.add', link: { ...op.link, veth: { peer: { ...op.link.veth.peer, netns } } } };
+}

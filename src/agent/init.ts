@@ -1,0 +1,110 @@
+import { createSocket } from 'node:dgram';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { isIPv6 } from 'node:net';
+import { openKernel } from '../kernel/native.ts';
+import { WarrenError } from '../model/error.ts';
+import { newId } from '../model/id.ts';
+import type { Cidr, Ip } from '../model/ip.ts';
+import { familyOf, parseIp } from '../model/ip.ts';
+import { invalid, parseName } from '../model/parse.ts';
+import { openStore } from '../store/redis.ts';
+import type { Config, Paths } from './config.ts';
+import { readConfig, writeConfig } from './config.ts';
+import { candidates, gatherFacts, resolveAdvertise } from './facts.ts';
+import { startManagedStore, stopManagedStore } from './managed-store.ts';
+
+export type InitOptions = { cluster?: string; store?: string; advertise?: string; dataPort?: number; name: string };
+export type InitResult = { node: { id: string; name: string; index: number; address: string }; cluster: { id: string; name: string; created: boolean }; changed: boolean; store: string };
+
+export const defaultDataPort = 4789;
+
+/**
+ * Makes the cluster, or adds this host to one the store has already. The config is written last, so that a failure
+ * leaves nothing here; what the store has by then is what the next try finds.
+ */
+export async function initHost(options: InitOptions, paths: Paths): Promise<InitResult> {
+  const before = readConfig(paths.config);
+  const name = parseName(options.name, 'node name');
+  const cluster = parseName(options.cluster ?? before?.cluster ?? 'default', 'cluster name');
+  const dataPort = options.dataPort ?? defaultDataPort;
+  if (!Number.isInteger(dataPort) || dataPort < 1 || dataPort > 65534) throw invalid(`--data-port ${options.dataPort} is not a port from 1 to 65534`);
+  if (before) unchanged(before, { ...options, cluster, name }, paths.config);
+  const underlay = options.advertise ? resolveAdvertise(options.advertise) : parseIp(before?.advertise ?? '') ?? (await towards(options.store));
+  const managed = options.store === undefined && before === undefined;
+  const url = options.store ?? before?.store ?? (await startManagedStore(paths, underlay));
+  const kernel = openKernel();
+  const store = openStore(url, cluster);
+  try {
+    const facts = await gatherFacts(kernel, underlay);
+    const made = await store.clusterInit({ name: cluster, ula: newUla(), dataPort, underlayFamily: familyOf(underlay) });
+    agrees(made.cluster, underlay, options.dataPort);
+    const node = await store.nodeRegister({ id: before?.node.id ?? newId(), name, role: 'manager', ...facts, joinedAt: new Date().toISOString() });
+    const config: Config = { cluster, store: url, node: { id: node.id, name }, advertise: underlay, managedStore: before?.managedStore ?? managed };
+    writeConfig(paths.config, config);
+    return {
+      node: { id: node.id, name, index: node.index, address: underlay },
+      cluster: { id: made.cluster.id, name: cluster, created: made.created },
+      changed: !before,
+      store: store.url,
+    };
+  } catch (error) {
+    if (managed) await stopManagedStore(paths, true);
+    throw error;
+  } finally {
+    await store.close();
+    await kernel.close();
+  }
+}
+
+/** Again with the same values is no change; with others it is a conflict, as endpoints may depend on the old ones. */
+function unchanged(before: Config, options: InitOptions, path: string): void {
+  const wished: readonly (readonly [string, string | undefined, string])[] = [
+    ['cluster', options.cluster, before.cluster],
+    ['store', options.store, before.store],
+    ['name', options.name, before.node.name],
+    ['advertise', options.advertise === undefined ? undefined : resolveAdvertise(options.advertise), before.advertise],
+  ];
+  const differing = wished.filter(([, wish, was]) => wish !== undefined && wish !== was).map(([field]) => field);
+  if (differing.length === 0) return;
+  throw new WarrenError('already_initialized', `this host is in cluster "${before.cluster}" as "${before.node.name}" (${path}), with another ${differing.join(', ')}`, 'leave first: warren leave --force');
+}
+
+function agrees(cluster: { dataPort: number; underlayFamily: 4 | 6; name: string }, underlay: Ip, dataPort: number | undefined): void {
+  if (dataPort !== undefined && cluster.dataPort !== dataPort) {
+    throw new WarrenError('already_initialized', `cluster "${cluster.name}" uses data port ${cluster.dataPort}, not ${dataPort}`, 'leave --data-port out');
+  }
+  if (cluster.underlayFamily !== familyOf(underlay)) {
+    throw new WarrenError('no_advertise_address', `cluster "${cluster.name}" runs over IPv${cluster.underlayFamily}, and ${underlay} is not of that family`, `use --advertise with one of: ${candidates(cluster.underlayFamily).join(', ') || 'none found'}`);
+  }
+}
+
+/** The address this host would send from to the store: what the others most likely reach it by. */
+async function towards(url: string | undefined): Promise<Ip> {
+  const all = candidates();
+  const found = url === undefined ? undefined : await localAddress(new URL(url).hostname.replace(/^\[|\]$/g, ''));
+  if (found && all.includes(found)) return found;
+  if (url === undefined && all.length === 1 && all[0]) return all[0];
+  throw new WarrenError('no_advertise_address', 'which address the other hosts reach this one by is not clear', `name it with --advertise; found: ${all.join(', ') || 'none'}`);
+}
+
+/** Connecting a UDP socket sends nothing; it only asks the routing table. */
+async function localAddress(target: string): Promise<Ip | undefined> {
+  const socket = createSocket(isIPv6(target) ? 'udp6' : 'udp4');
+  try {
+    socket.connect(9, target);
+    await once(socket, 'connect');
+    return parseIp(socket.address().address);
+  } catch {
+    return undefined;
+  } finally {
+    socket.close();
+  }
+}
+
+/** fd00::/8 with a random global id of 40 bits (RFC 4193 §3.2). */
+function newUla(): Cidr {
+  const id = randomBytes(5).toString('hex');
+  const groups = [`fd${id.slice(0, 2)}`, id.slice(2, 6), id.slice(6)].map((group) => group.replace(/^0+(?=.)/, ''));
+  return `${groups.join(':')}::/48` as Cidr;
+}

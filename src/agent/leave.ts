@@ -1,0 +1,113 @@
+import { existsSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Kernel } from '../kernel/kernel.ts';
+import { openKernel } from '../kernel/native.ts';
+import { host } from '../kernel/state.ts';
+import { WarrenError } from '../model/error.ts';
+import type { NodeId } from '../model/id.ts';
+import { isOurNamespace, tableName } from '../plan/names.ts';
+import { openStore } from '../store/redis.ts';
+import type { Store } from '../store/store.ts';
+import type { Config, Paths } from './config.ts';
+import { readConfig } from './config.ts';
+import { takeLock } from './lock.ts';
+import { stopManagedStore } from './managed-store.ts';
+import { AgentClient } from './protocol.ts';
+import { HostSysctls } from './sysctls.ts';
+
+export type LeaveResult = { left: boolean; node: string | null; warnings: string[] };
+
+/**
+ * This host leaves: out of the store, and nothing of ours stays here, neither in the kernel nor on disk.
+ * With force it does so although endpoints live here or the store is out of reach.
+ */
+export async function leaveHost(paths: Paths, force: boolean): Promise<LeaveResult> {
+  const config = readConfig(paths.config);
+  const warnings: string[] = [];
+  if (config && !force) await refuseLosses(config);
+  await stopAgent(paths);
+  const lock = await takeLock();
+  const kernel = openKernel();
+  try {
+    if (config) await withdraw(config, force, warnings);
+    await cleanKernel(kernel, new HostSysctls(join(paths.stateDir, 'sysctls.json')));
+    if (config?.managedStore) await stopManagedStore(paths, true);
+    for (const path of [paths.config, paths.stateDir, paths.runDir]) rmSync(path, { recursive: true, force: true });
+    return { left: config !== undefined, node: config?.node.name ?? null, warnings };
+  } finally {
+    lock.close();
+    await kernel.close();
+  }
+}
+
+async function refuseLosses(config: Config): Promise<void> {
+  const store = openStore(config.store, config.cluster);
+  try {
+    const snapshot = await snapshotOf(store);
+    const member = snapshot.networks.filter(({ members }) => members.includes(config.node.id));
+    if (member.length > 0) {
+      throw new WarrenError('network_in_use', `this host has endpoints on ${member.map(({ name }) => `"${name}"`).join(', ')}`, 'detach them first, or: warren leave --force');
+    }
+    if (config.managedStore && snapshot.nodes.length > 1) {
+      throw new WarrenError('network_in_use', `this host runs the store of ${snapshot.nodes.length - 1} other hosts`, 'let them leave first, or end the cluster with: warren leave --force');
+    }
+  } finally {
+    await store.close();
+  }
+}
+
+async function stopAgent(paths: Paths): Promise<void> {
+  if (!existsSync(paths.socket)) return;
+  const agent = await AgentClient.connect(paths.socket, 0).catch(() => undefined);
+  if (!agent) return; // a socket without an agent is a leftover
+  const { pid } = (await agent.call('hello')) as { pid: number };
+  await agent.call('stop');
+  agent.close();
+  for (let tries = 0; existsSync(`/proc/${pid}`) && tries < 1000; tries++) await new Promise((resolve) => setTimeout(resolve, 10));
+}
+
+/** Endpoints of this host, its memberships, and itself; others stop sending at once. */
+async function withdraw(config: Config, force: boolean, warnings: string[]): Promise<void> {
+  const store = openStore(config.store, config.cluster);
+  try {
+    const id: NodeId = config.node.id;
+    for (const network of (await snapshotOf(store)).networks.filter(({ members }) => members.includes(id))) {
+      const mine = (await store.endpoints(network.id)).filter(({ node }) => node === id);
+      for (const endpoint of mine) await store.endpointDetach(network.id, endpoint.id);
+      await store.networkLeave(network.id, id);
+    }
+    await store.nodeRemove(id);
+  } catch (error) {
+    if (!force) throw error;
+    warnings.push(`the store still has this host (${(error as Error).message}); remove it there with: warren node rm ${config.node.name}`);
+  } finally {
+    await store.close();
+  }
+}
+
+async function snapshotOf(store: Store) {
+  const delta = await store.registrySince(undefined);
+  if (delta.kind === 'snapshot') return delta.snapshot;
+  throw new WarrenError('internal', 'the store gave no snapshot');
+}
+
+/** Needs no state but the names: it can clean up after any crash. */
+async function cleanKernel(kernel: Kernel, sysctls: HostSysctls): Promise<void> {
+  const ours = (await kernel.namespaces()).filter(isOurNamespace);
+  await kernel.apply(host, ours.map((name) => ({ op: 'netns.del', name }) as const));
+  const { nft } = await kernel.read(host, { nft: [{ family: 'inet', name: tableName }] });
+  await kernel.apply(host, nft.map(({ family, name }) => ({ op: 'nft.del', family, name }) as const));
+  await kernel.apply(host, Object.entries(sysctls.before).map(([key, value]) => ({ op: 'sysctl.set', sysctl: { key, value } }) as const));
+  sysctls.forget();
+  await gone(kernel);
+}
+
+/** Namespaces die in the background; this host is only as it was once the uplinks' host ends went with them. */
+async function gone(kernel: Kernel): Promise<void> {
+  for (let tries = 0; tries < 500; tries++) {
+    const { links } = await kernel.read(host, { links: true });
+    if (!links.some(({ name }) => /^wup\d+$/.test(name))) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+

@@ -1,0 +1,159 @@
+import { WarrenError } from '../model/error.ts';
+import type { Network } from '../model/network.ts';
+import type { View } from '../model/view.ts';
+import { endpointsOf, findEndpoint, findNetwork, findNode } from '../control/find.ts';
+import { createNetwork, updateNetwork } from '../control/networks.ts';
+import { endpointJson, networkJson, nodeJson } from '../control/present.ts';
+import type { Agent } from './agent.ts';
+import { attachEndpoint, detachEndpoint } from './attach.ts';
+import { featuresOf } from './features.ts';
+import { protocolVersion } from './protocol.ts';
+import type { Method } from './server.ts';
+import { version } from './version.ts';
+
+/** Everything the agent can be asked, by name. A method parses, calls one use case, and shows its result. */
+export function methodsOf(agent: Agent): Readonly<Record<string, Method>> {
+  const { store, mirror } = agent;
+  const view = (): View => {
+    if (mirror.view) return mirror.view;
+    throw new WarrenError('store_unreachable', `the store ${store.url} has not been reached yet`, 'see: warren status');
+  };
+  const fresh = async (): Promise<View> => {
+    await mirror.refresh('');
+    return view();
+  };
+  const count = async (network: Network): Promise<number> => view().followed.get(network.id)?.endpoints.size ?? store.endpointCount(network.id);
+  const show = async (network: Network) => networkJson(view(), network, await count(network));
+  const leaseOf = async (): Promise<Map<string, Awaited<ReturnType<typeof store.leases>>[number]>> =>
+    new Map((await store.leases()).map((lease) => [lease.node, lease]));
+  const text = (params: Record<string, unknown>, field: string): string => {
+    const value = params[field];
+    if (typeof value === 'string' && value !== '') return value;
+    throw new WarrenError('invalid_input', `"${field}" is missing`);
+  };
+  /** Something to remove that is not there: fine with `ifExists`, not found otherwise. */
+  const unlessAbsent = async <T>(params: Record<string, unknown>, found: () => T | Promise<T>): Promise<T | undefined> => {
+    try {
+      return await found();
+    } catch (error) {
+      if (params.ifExists === true && error instanceof WarrenError && error.exit === 3) return undefined;
+      throw error;
+    }
+  };
+
+  return {
+    hello: async () => ({ protocol: protocolVersion, version, pid: process.pid }),
+
+    'network.create': async (params) => {
+      const network = await createNetwork(store, await fresh(), params);
+      await mirror.refresh('');
+      return show(network);
+    },
+    'network.list': async () => Promise.all([...(await fresh()).networks.values()].sort(byName).map(show)),
+    'network.inspect': async (params) => {
+      const network = findNetwork(await fresh(), text(params, 'network'));
+      const members = network.members.map((id) => view().nodes.get(id)?.name ?? id);
+      return { ...(await show(network)), members, usage: await store.usage(network.id) };
+    },
+    'network.update': async (params) => {
+      const network = await updateNetwork(store, await fresh(), { ...params, network: text(params, 'network') });
+      await mirror.refresh('');
+      return show(network);
+    },
+    'network.remove': async (params) => {
+      const network = await unlessAbsent(params, async () => findNetwork(await fresh(), text(params, 'network')));
+      if (!network) return { removed: [] };
+      await store.networkRemove(network.id, params.force === true);
+      await mirror.refresh('');
+      if (agent.reconciler.built.has(network.id)) await agent.queue.done(network.id);
+      return { removed: [network.id] };
+    },
+
+    'endpoint.attach': async (params, signal) => {
+      agent.self;
+      await fresh();
+      return endpointJson(view(), await attachEndpoint(agent.deps, params, signal));
+    },
+    'endpoint.detach': async (params) => {
+      agent.self;
+      const endpoint = await unlessAbsent(params, () => whichEndpoint(agent, params));
+      if (!endpoint) return { removed: [] };
+      await detachEndpoint(agent.deps, endpoint);
+      return { removed: [endpoint.id] };
+    },
+    'endpoint.list': async (params) => {
+      const current = await fresh();
+      const network = params.network === undefined ? undefined : findNetwork(current, text(params, 'network'));
+      const endpoints = await endpointsOf(store, current, network);
+      return endpoints.map((endpoint) => endpointJson(view(), endpoint)).sort((a, b) => a.network.localeCompare(b.network) || byName(a, b));
+    },
+    'endpoint.inspect': async (params) => {
+      const endpoint = await findEndpoint(store, await fresh(), text(params, 'endpoint'));
+      return { ...endpointJson(view(), endpoint), born: endpoint.born, local: endpoint.node === agent.config.node.id };
+    },
+
+    'node.list': async () => {
+      const current = await fresh();
+      const leases = await leaseOf();
+      return [...current.nodes.values()].sort(byName).map((node) => nodeJson(current, node, leases.get(node.id)));
+    },
+    'node.inspect': async (params) => {
+      const current = await fresh();
+      const node = findNode(current, text(params, 'node'));
+      return { ...nodeJson(current, node, (await leaseOf()).get(node.id)), routes: node.routes };
+    },
+
+    status: async () => status(agent),
+    sync: async () => {
+      agent.self;
+      await fresh();
+      await agent.passAll();
+      return status(agent);
+    },
+    /** The answer goes out before the agent does. */
+    stop: async () => {
+      setImmediate(() => void agent.stop());
+      return { stopping: true };
+    },
+  };
+}
+
+/** By NAME or ID, or by NETWORK and the namespace attached to it. */
+async function whichEndpoint(agent: Agent, params: Record<string, unknown>) {
+  await agent.mirror.refresh('');
+  const view = agent.mirror.view as View;
+  if (typeof params.endpoint === 'string') return findEndpoint(agent.store, view, params.endpoint);
+  const network = findNetwork(view, String(params.network ?? ''));
+  const there = await agent.kernel.identify(String(params.netns ?? ''));
+  const endpoints = await endpointsOf(agent.store, view, network);
+  const found = endpoints.find(
+    (endpoint) =>
+      endpoint.node === agent.config.node.id &&
+      (there ? endpoint.born.dev === there.dev && endpoint.born.inode === there.inode : endpoint.netns === params.netns),
+  );
+  if (found) return found;
+  throw new WarrenError('endpoint_not_found', `${String(params.netns)} is not attached to network "${network.name}"`, `see: warren endpoint ls --network ${network.name}`);
+}
+
+async function status(agent: Agent) {
+  const { store, mirror, passes, queue } = agent;
+  const view = mirror.view;
+  const node = view?.nodes.get(agent.config.node.id);
+  const leases = store.connected ? await store.leases().catch(() => []) : [];
+  const lease = leases.find((candidate) => candidate.node === agent.config.node.id);
+  const local = [...(view?.followed.values() ?? [])].flatMap(({ endpoints }) => [...endpoints.values()]).filter((e) => e.node === agent.config.node.id);
+  return {
+    node: view && node ? nodeJson(view, node, lease) : { id: agent.config.node.id, name: agent.config.node.name },
+    cluster: { id: view?.cluster.id ?? null, name: agent.config.cluster },
+    store: { url: store.url, connected: store.connected, revision: view?.revision.n ?? null, lagMs: store.lagMs ?? null, synced: agent.synced, frozen: mirror.frozen },
+    networks: view?.networks.size ?? 0,
+    endpoints: local.length,
+    reconcile: { ...passes, pending: queue.pending },
+    kernel: { features: await featuresOf(agent.kernel) },
+    agent: { version, pid: process.pid, startedAt: agent.startedAt },
+  };
+}
+
+function byName(a: { name: string }, b: { name: string }): number {
+  return a.name.localeCompare(b.name);
+}

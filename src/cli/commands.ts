@@ -1,0 +1,27 @@
+import type { Command } from './command.ts';
+
+// biome-ignore lint/suspicious/noExplicitAny: each command knows its own arguments
+type Loader = () => Promise<{ default: Command<any> }>;
+const verb = (path: string, describe: string, load: Loader) => ({ path, describe, load: async () => (await load()).default });
+
+/** The whole CLI on one screen. */
+export const commands = [
+  verb('init', 'make a cluster, or add this host to one', () => import('./commands/init.ts')),
+  verb('leave', 'take this host out of its cluster, and everything of warren off it', () => import('./commands/leave.ts')),
+  verb('agent', 'run the agent in the foreground', () => import('./commands/agent.ts')),
+  verb('sync', 'make this host what it should be, once', () => import('./commands/sync.ts')),
+  verb('status', 'this host at a glance', () => import('./commands/status.ts')),
+  verb('node ls', 'list hosts', () => import('./commands/node-ls.ts')),
+  verb('node inspect <node>', 'show a host', () => import('./commands/node-inspect.ts')),
+  verb('network create <name>', 'make a network', () => import('./commands/network-create.ts')),
+  verb('network ls', 'list networks', () => import('./commands/network-ls.ts')),
+  verb('network inspect <network>', 'show a network and how full it is', () => import('./commands/network-inspect.ts')),
+  verb('network update <network>', 'grow a subnet, set labels', () => import('./commands/network-update.ts')),
+  verb('network rm <network..>', 'remove networks', () => import('./commands/network-rm.ts')),
+  verb('attach <network>', 'put a network namespace on a network', () => import('./commands/attach.ts')),
+  verb('detach <endpoint>', 'take a network namespace off a network', () => import('./commands/detach.ts')),
+  verb('endpoint ls', 'list what is attached', () => import('./commands/endpoint-ls.ts')),
+  verb('endpoint inspect <endpoint>', 'show an endpoint', () => import('./commands/endpoint-inspect.ts')),
+  verb('endpoint exec <endpoint>', 'run a command in an endpoint’s network namespace: -- CMD…', () => import('./commands/endpoint-exec.ts')),
+  verb('run <network>', 'run a command in a namespace of its own on a network: -- CMD…', () => import('./commands/run.ts')),
+] as const;

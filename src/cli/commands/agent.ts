@@ -1,0 +1,19 @@
+import { command } from '../command.ts';
+import { requireRoot } from '../root.ts';
+
+export default command({
+  run: async (args) => {
+    requireRoot();
+    const [{ Agent }, { pathsOf, requireConfig }, { openLog }] = await Promise.all([import('../../agent/agent.ts'), import('../../agent/config.ts'), import('../../agent/log.ts')]);
+    const paths = pathsOf(args);
+    const agent = new Agent(requireConfig(paths.config), paths, openLog(args.verbose === true));
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(signal, () => void agent.stop());
+    try {
+      await agent.start();
+      await agent.ended;
+    } finally {
+      await agent.stop();
+    }
+    return 0;
+  },
+});

@@ -1,0 +1,22 @@
+import type { NodeJson } from '../../control/present.ts';
+import { ask } from '../ask.ts';
+import { command } from '../command.ts';
+import { show, table } from '../output.ts';
+
+export default command({
+  run: async (args) => {
+    const nodes = await ask<NodeJson[]>(args, 'node.list');
+    show(args, nodes, (rows) =>
+      table(rows, {
+        name: (n: NodeJson) => n.name,
+        id: (n: NodeJson) => n.id,
+        role: (n: NodeJson) => n.role,
+        address: (n: NodeJson) => n.address,
+        status: (n: NodeJson) => n.status,
+        version: (n: NodeJson) => n.version,
+        'last seen': (n: NodeJson) => n.lastSeen,
+      }),
+    );
+    return 0;
+  },
+});

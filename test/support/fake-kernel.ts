@@ -1,0 +1,137 @@
+import { KernelError } from '../../src/kernel/error.ts';
+import type { Kernel } from '../../src/kernel/kernel.ts';
+import type { Op } from '../../src/kernel/op.ts';
+import type { Link, Netns, NetnsId, NetnsState, Query } from '../../src/kernel/state.ts';
+
+type Space = { [Noun in keyof NetnsState]: Map<string, NetnsState[Noun][number]> };
+
+const empty = (): Space => ({
+  links: new Map(),
+  addrs: new Map(),
+  routes: new Map(),
+  rules: new Map(),
+  neighs: new Map(),
+  fdb: new Map(),
+  sysctls: new Map(),
+  nft: new Map(),
+});
+
+/** The kernel as a map, for tests of pure code and of the loop around it. What the kernel means is tested on a kernel. */
+export class FakeKernel implements Kernel {
+  readonly spaces = new Map<string, Space>([['', empty()]]);
+  readonly applied: { netns: string; op: Op }[] = [];
+  /** Throws what it likes at an op, to make each fail once. */
+  fault: ((netns: string, op: Op) => string | undefined) | undefined;
+
+  addNetns(path: string): void {
+    const space = empty();
+    space.links.set('lo', { name: 'lo', kind: '', up: false });
+    this.spaces.set(path, space);
+  }
+
+  #space(netns: Netns): Space {
+    const space = this.spaces.get(netns.path);
+    if (!space) throw new KernelError({ op: 'open', subject: netns.path, errno: 2, code: 'ENOENT', index: -1 });
+    return space;
+  }
+
+  async read(netns: Netns, query: Query): Promise<NetnsState> {
+    const space = this.#space(netns);
+    const list = <Item>(map: Map<string, Item>, on: boolean | undefined): Item[] => (on ? [...map.values()] : []);
+    return {
+      links: list(space.links, query.links),
+      addrs: list(space.addrs, query.addrs),
+      routes: list(space.routes, query.routes),
+      rules: list(space.rules, query.rules),
+      neighs: list(space.neighs, query.neighs),
+      fdb: list(space.fdb, query.fdb),
+      sysctls: (query.sysctls ?? []).flatMap((key) => space.sysctls.get(key) ?? []),
+      nft: (query.nft ?? []).flatMap(({ name }) => space.nft.get(name) ?? []),
+    };
+  }
+
+  async apply(netns: Netns, ops: readonly Op[]): Promise<void> {
+    for (const [index, op] of ops.entries()) {
+      const code = this.fault?.(netns.path, op);
+      if (code) throw new KernelError({ op: op.op, subject: 'fault', errno: 1, code, index });
+      this.#one(netns, op, index);
+      this.applied.push({ netns: netns.path, op });
+    }
+  }
+
+  #one(netns: Netns, op: Op, index: number): void {
+    const space = this.#space(netns);
+    const refuse = (code: string): never => {
+      throw new KernelError({ op: op.op, subject: JSON.stringify(op), errno: 1, code, index });
+    };
+    switch (op.op) {
+      case 'netns.add':
+        return void (this.spaces.has(`/run/netns/${op.name}`)
+          ? refuse('EEXIST')
+          : this.addNetns(`/run/netns/${op.name}`));
+      case 'netns.del':
+        return void this.spaces.delete(`/run/netns/${op.name}`);
+      case 'link.add': {
+        const target = op.link.netns ? this.#space(op.link.netns) : space;
+        if (target.links.has(op.link.name)) refuse('EEXIST');
+        const { veth, netns: _, ...link } = op.link;
+        if (veth) {
+          const peer = this.#space(veth.peer.netns);
+          if (peer.links.has(veth.peer.name)) refuse('EEXIST');
+          const { netns: __, ...end } = veth.peer;
+          peer.links.set(end.name, { ...end, kind: 'veth', up: false });
+        }
+        target.links.set(link.name, { up: false, master: null, ...link });
+        return;
+      }
+      case 'link.set': {
+        const link = space.links.get(op.link.name) ?? refuse('ENODEV');
+        const name = op.rename ?? op.link.name;
+        space.links.delete(op.link.name);
+        space.links.set(name, { ...(link as Link), ...op.link, name });
+        return;
+      }
+      case 'link.del':
+        return void space.links.delete(op.name);
+      case 'addr.set':
+        return void space.addrs.set(`${op.addr.dev} ${op.addr.address}`, op.addr);
+      case 'route.set':
+        return void space.routes.set(op.route.dst, op.route);
+      case 'route.del':
+        return void space.routes.delete(op.route.dst);
+      case 'neigh.set':
+        return void space.neighs.set(op.neigh.dst, op.neigh);
+      case 'neigh.del':
+        return void space.neighs.delete(op.neigh.dst);
+      case 'fdb.set':
+        return void space.fdb.set(`${op.fdb.via} ${op.fdb.lladdr}`, op.fdb);
+      case 'fdb.del':
+        return void space.fdb.delete(`${op.fdb.via} ${op.fdb.lladdr}`);
+      case 'sysctl.set':
+        return void space.sysctls.set(op.sysctl.key, op.sysctl);
+      case 'nft.set':
+        return void space.nft.set(op.table.name, op.table);
+      case 'nft.del':
+        return void space.nft.delete(op.name);
+      default:
+        return refuse('EOPNOTSUPP');
+    }
+  }
+
+  // biome-ignore lint/correctness/useYield: nothing ever happens by itself here
+  async *watch(): AsyncIterable<void> {}
+
+  async identify(path: string): Promise<NetnsId | undefined> {
+    return this.spaces.has(path) ? { dev: 4, inode: this.inodes.get(path) ?? 1 } : undefined;
+  }
+  /** Inodes by path, where a test cares. */
+  readonly inodes = new Map<string, number>();
+
+  async namespaces(): Promise<readonly string[]> {
+    return [...this.spaces.keys()].flatMap((path) => /^\/run\/netns\/(.+)$/.exec(path)?.[1] ?? []);
+  }
+  async socket(): Promise<number> {
+    throw new Error('no sockets here');
+  }
+  async close(): Promise<void> {}
+}

@@ -1,0 +1,78 @@
+import type { Op } from '../../src/kernel/op.ts';
+import type { Link } from '../../src/kernel/state.ts';
+import type { Step } from '../../src/plan/scope.ts';
+
+/** Steps as the lines a network engineer would type, for golden files. */
+export function render(steps: readonly Step[]): string {
+  return steps.map(({ netns, op }) => `${where(netns.path)}${line(op)}\n`).join('');
+}
+
+const where = (path: string): string => (path === '' ? '' : `[${path.replace('/run/netns/', '')}] `);
+
+function line(op: Op): string {
+  switch (op.op) {
+    case 'link.add':
+      return `ip link add ${linkText(op.link)}`;
+    case 'link.set':
+      return `ip link set ${linkText(op.link)}${op.rename ? ` name ${op.rename}` : ''}`;
+    case 'link.del':
+      return `ip link del ${op.name}`;
+    case 'link.delgroup':
+      return `ip link del group ${op.group}`;
+    case 'addr.set':
+      return `ip addr replace ${op.addr.address} dev ${op.addr.dev}${op.addr.nodad ? ' nodad' : ''}`;
+    case 'addr.del':
+      return `ip addr del ${op.addr.address} dev ${op.addr.dev}`;
+    case 'route.set':
+    case 'route.del': {
+      const { dst, via, dev, protocol } = op.route;
+      return `ip route ${op.op === 'route.set' ? 'replace' : 'del'} ${dst}${via ? ` via ${via}` : ''}${dev ? ` dev ${dev}` : ''} proto ${protocol}`;
+    }
+    case 'rule.set':
+    case 'rule.del':
+      return `ip rule ${op.op === 'rule.set' ? 'add' : 'del'} ${JSON.stringify(op.rule)}`;
+    case 'neigh.set':
+      return `ip neigh replace ${op.neigh.dst} lladdr ${op.neigh.lladdr} dev ${op.neigh.dev} proto ${op.neigh.protocol}`;
+    case 'neigh.del':
+      return `ip neigh del ${op.neigh.dst} dev ${op.neigh.dev}`;
+    case 'fdb.set':
+    case 'fdb.del': {
+      const { lladdr, dev, via, dst, externLearn } = op.fdb;
+      return `bridge fdb ${op.op === 'fdb.set' ? 'replace' : 'del'} ${lladdr} dev ${dev} ${via}${dst ? ` dst ${dst}` : ''}${externLearn ? ' extern_learn' : ''}`;
+    }
+    case 'sysctl.set':
+      return `sysctl -w ${op.sysctl.key.replaceAll('/', '.')}=${op.sysctl.value}`;
+    case 'nft.set':
+      return `nft replace table ${op.table.family} ${op.table.name}: ${op.table.text.replace(/\s+/g, ' ')}`;
+    case 'nft.del':
+      return `nft delete table ${op.family} ${op.name}`;
+    case 'netns.add':
+      return `ip netns add ${op.name}`;
+    case 'netns.del':
+      return `ip netns del ${op.name}`;
+  }
+}
+
+function linkText(link: Link): string {
+  const { name, kind, mtu, address, up, master, addrGenMode, port, vxlan, bridge, veth, netns } = link;
+  const parts = [
+    name,
+    address && `address ${address}`,
+    mtu && `mtu ${mtu}`,
+    up === undefined ? undefined : up ? 'up' : 'down',
+    master === null ? 'nomaster' : master && `master ${master}`,
+    addrGenMode && `addrgenmode ${addrGenMode}`,
+    netns && `netns ${netns.path.replace('/run/netns/', '')}`,
+    kind && `type ${kind}`,
+    vxlan &&
+      `id ${vxlan.vni} local ${vxlan.local} dstport ${vxlan.port}${vxlan.learning ? '' : ' nolearning'}${vxlan.proxy ? ' proxy' : ''}`,
+    bridge && `stp_state ${Number(bridge.stp)} mcast_snooping ${Number(bridge.mcastSnooping)}`,
+    veth &&
+      `peer ${veth.peer.name} mtu ${veth.peer.mtu} address ${veth.peer.address} netns ${veth.peer.netns.path.replace('/run/netns/', '') || 'HOST'}`,
+    port &&
+      Object.entries(port)
+        .map(([flag, value]) => `${flag} ${value ? 'on' : 'off'}`)
+        .join(' '),
+  ];
+  return parts.filter(Boolean).join(' ');
+}
