@@ -12,7 +12,7 @@ import { endpointKey, partsOf } from '../plan/key.ts';
 import { Mirror } from '../store/mirror.ts';
 import { openStore } from '../store/redis.ts';
 import type { Store } from '../store/store.ts';
-import { detachEndpoint, part, type AttachDeps } from './attach.ts';
+import { type AttachDeps, detachEndpoint, part } from './attach.ts';
 import type { Config, Paths } from './config.ts';
 import { writePrivate } from './config.ts';
 import { Drift } from './drift.ts';
@@ -20,11 +20,10 @@ import { bootId, gatherFacts, resolveAdvertise } from './facts.ts';
 import { Lease, leaseMs } from './lease.ts';
 import { takeLock } from './lock.ts';
 import type { Log } from './log.ts';
-import { methodsOf } from './methods.ts';
 import { Queue } from './queue.ts';
 import { Reconciler } from './reconcile.ts';
 import { Serial } from './serial.ts';
-import { ApiServer } from './server.ts';
+import { ApiServer, type Method } from './server.ts';
 import { HostSysctls } from './sysctls.ts';
 
 const passMs = 30_000;
@@ -98,7 +97,11 @@ export class Agent {
   /** This node as the store knows it. */
   get self(): Node {
     if (this.#self) return this.#self;
-    throw new WarrenError('store_unreachable', `the store ${this.store.url} has not been reached since the agent started`, 'see: warren status');
+    throw new WarrenError(
+      'store_unreachable',
+      `the store ${this.store.url} has not been reached since the agent started`,
+      'see: warren status',
+    );
   }
 
   get synced(): boolean {
@@ -106,21 +109,20 @@ export class Agent {
   }
 
   /** Init in order; stop() undoes it reversed. */
-  async start(): Promise<void> {
+  async start(methods: Readonly<Record<string, Method>>): Promise<void> {
     this.#lock = await takeLock();
     for (const dir of [this.#paths.stateDir, this.#paths.runDir]) mkdirSync(dir, { recursive: true, mode: 0o700 });
-    this.#api = await ApiServer.listen(this.#paths.socket, methodsOf(this));
+    this.#api = await ApiServer.listen(this.#paths.socket, methods);
     this.log.info('agent started', { node: this.config.node.name, socket: this.#paths.socket, store: this.store.url });
     void this.#join();
   }
 
-  /** For `sync --once`: joins, makes one whole pass over everything, and answers with the status. */
-  async runOnce(): Promise<unknown> {
+  /** For `sync --once`: joins, and makes one whole pass over everything. */
+  async runOnce(): Promise<void> {
     this.#lock = await takeLock();
     for (const dir of [this.#paths.stateDir, this.#paths.runDir]) mkdirSync(dir, { recursive: true, mode: 0o700 });
     await this.#takeOver();
     await this.passAll();
-    return methodsOf(this).status?.({}, new AbortController().signal);
   }
 
   /** Leaves the kernel as it is: restarts and upgrades lose no packet. */
@@ -190,7 +192,9 @@ export class Agent {
       if (network && !network.value) this.mirror.unfollow(network.id);
       for (const key of network ? (['node', network.id] as const) : this.#keys()) this.queue.add(key);
     } else if (change.change?.kind === 'endpoint') {
-      this.queue.add(this.reconciler.built.has(change.scope) ? endpointKey(change.scope, change.change.id) : change.scope);
+      this.queue.add(
+        this.reconciler.built.has(change.scope) ? endpointKey(change.scope, change.change.id) : change.scope,
+      );
     } else this.queue.add(change.scope);
   }
 
@@ -209,7 +213,9 @@ export class Agent {
     for (const endpoint of gone) {
       this.log.info('endpoint is gone: its namespace ended', { endpoint: endpoint.name, network: endpoint.network });
       // Not awaited: withdrawing it queues keys of its own, and this one is still running.
-      void detachEndpoint(this.deps, endpoint).catch((error) => this.log.warn('withdrawing failed', { error: (error as Error).message }));
+      void detachEndpoint(this.deps, endpoint).catch((error) =>
+        this.log.warn('withdrawing failed', { error: (error as Error).message }),
+      );
     }
     const { network, endpoint } = partsOf(key);
     if (network && !endpoint && gone.length === 0 && !this.reconciler.built.has(network)) this.#partSoon(network, view);
@@ -218,13 +224,18 @@ export class Agent {
   /** A membership without endpoints is left over from a crash between two steps. */
   #partSoon(id: NetworkId, view: View): void {
     if (!view.followed.has(id) || this.deps.entering.get(id)) return;
-    void part(this.deps, id).catch((error) => this.log.warn('leaving a network failed', { error: (error as Error).message }));
+    void part(this.deps, id).catch((error) =>
+      this.log.warn('leaving a network failed', { error: (error as Error).message }),
+    );
   }
 
   async #forwardingBefore(view: View): Promise<Record<string, string>> {
     const open = [...view.followed.values()].some(({ network }) => !network.internal);
     if (!open) return {};
-    const { sysctls } = await this.kernel.read({ path: '' }, { sysctls: ['net/ipv4/ip_forward', 'net/ipv6/conf/all/forwarding'] });
+    const { sysctls } = await this.kernel.read(
+      { path: '' },
+      { sysctls: ['net/ipv4/ip_forward', 'net/ipv6/conf/all/forwarding'] },
+    );
     return Object.fromEntries(sysctls.map(({ key, value }) => [key, value]));
   }
 

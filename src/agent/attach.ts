@@ -36,7 +36,12 @@ export type AttachDeps = {
 export async function attachEndpoint(deps: AttachDeps, input: unknown, signal: AbortSignal): Promise<Endpoint> {
   const wish = parseAttach(input);
   const view = deps.mirror.view;
-  if (!view) throw new WarrenError('store_unreachable', 'the store has not been reached since the agent started', 'see: warren status');
+  if (!view)
+    throw new WarrenError(
+      'store_unreachable',
+      'the store has not been reached since the agent started',
+      'see: warren status',
+    );
   const network = findNetwork(view, wish.network);
   const netns = await deps.kernel.identify(wish.netns);
   if (!netns) throw absent(wish.netns);
@@ -48,7 +53,13 @@ export async function attachEndpoint(deps: AttachDeps, input: unknown, signal: A
   }
 }
 
-async function attachHere(deps: AttachDeps, found: Network, wish: AttachInput, netns: NetnsId, signal: AbortSignal): Promise<Endpoint> {
+async function attachHere(
+  deps: AttachDeps,
+  found: Network,
+  wish: AttachInput,
+  netns: NetnsId,
+  signal: AbortSignal,
+): Promise<Endpoint> {
   const { store, mirror, queue, reconciler } = deps;
   const network = await takePart(deps, found);
   const again = existing(mirror, network, wish, netns);
@@ -105,16 +116,27 @@ function existing(mirror: Mirror, network: Network, wish: AttachInput, netns: Ne
   const found = [...endpoints].find(({ born }) => born.dev === netns.dev && born.inode === netns.inode);
   if (!found) return undefined;
   if (wish.name === undefined || wish.name === found.name) return found;
-  throw new WarrenError('netns_attached', `${wish.netns} is attached to network "${network.name}" as "${found.name}"`, `detach it first: warren detach ${network.name}/${found.name}`);
+  throw new WarrenError(
+    'netns_attached',
+    `${wish.netns} is attached to network "${network.name}" as "${found.name}"`,
+    `detach it first: warren detach ${network.name}/${found.name}`,
+  );
 }
 
 async function look(kernel: Kernel, path: string): Promise<{ ifnames: string[]; hasDefaultRoute: boolean }> {
   const { links, routes } = await kernel.read({ path }, { links: true, routes: true });
-  return { ifnames: links.map(({ name }) => name), hasDefaultRoute: routes.some(({ dst, table = 254 }) => dst.endsWith('/0') && table === 254) };
+  return {
+    ifnames: links.map(({ name }) => name),
+    hasDefaultRoute: routes.some(({ dst, table = 254 }) => dst.endsWith('/0') && table === 254),
+  };
 }
 
 function absent(path: string): WarrenError {
   const pid = /^\/proc\/(\d+)\/ns\/net$/.exec(path)?.[1];
   if (pid) return new WarrenError('pid_not_found', `no process ${pid}`, 'give the pid of a running process');
-  return new WarrenError('netns_not_found', `no network namespace at ${path}`, `make it with: ip netns add ${path.slice(path.lastIndexOf('/') + 1)}`);
+  return new WarrenError(
+    'netns_not_found',
+    `no network namespace at ${path}`,
+    `make it with: ip netns add ${path.slice(path.lastIndexOf('/') + 1)}`,
+  );
 }

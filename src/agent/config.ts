@@ -39,7 +39,11 @@ export function readConfig(path: string): Config | undefined {
   const result = shape.safeParse(tryYaml(text));
   if (result.success) return result.data as Config;
   const issue = result.error.issues[0];
-  throw new WarrenError('invalid_input', `${path}: ${issue?.path.join('.')}: ${issue?.message}`, 'mend it, or start over with: warren leave --force');
+  throw new WarrenError(
+    'invalid_input',
+    `${path}: ${issue?.path.join('.')}: ${issue?.message}`,
+    'mend it, or start over with: warren leave --force',
+  );
 }
 
 export function requireConfig(path: string): Config {
@@ -49,7 +53,10 @@ export function requireConfig(path: string): Config {
 }
 
 export function writeConfig(path: string, config: Config): void {
-  writePrivate(path, `# warren: this host's place in its cluster. May hold the store's password: keep it 0600.\n${stringify(config)}`);
+  writePrivate(
+    path,
+    `# warren: this host's place in its cluster. May hold the store's password: keep it 0600.\n${stringify(config)}`,
+  );
 }
 
 /** Whole or not at all, 0600, its directory 0700 where we make it. */

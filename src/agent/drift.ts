@@ -53,11 +53,14 @@ export class Drift {
   #soon(key: Key): void {
     if (this.#due.has(key)) return;
     const rest = (this.#looked.get(key) ?? 0) + restMs - Date.now();
-    const timer = setTimeout(() => {
-      this.#due.delete(key);
-      this.#looked.set(key, Date.now());
-      this.#look(key);
-    }, Math.max(settleMs, rest));
+    const timer = setTimeout(
+      () => {
+        this.#due.delete(key);
+        this.#looked.set(key, Date.now());
+        this.#look(key);
+      },
+      Math.max(settleMs, rest),
+    );
     this.#due.set(key, timer);
   }
 }

@@ -4,16 +4,38 @@ import { WarrenError } from '../model/error.ts';
 /** Which errno of which op means that the kernel lacks a feature, and what to do about it. */
 const features: readonly { op: string; subject: RegExp; errno: readonly string[]; feature: string; hint: string }[] = [
   { op: 'link.add', subject: /^vxlan/, errno: ['EOPNOTSUPP'], feature: 'vxlan', hint: 'load it with: modprobe vxlan' },
-  { op: 'link.add', subject: /^bridge/, errno: ['EOPNOTSUPP'], feature: 'bridge', hint: 'load it with: modprobe bridge' },
+  {
+    op: 'link.add',
+    subject: /^bridge/,
+    errno: ['EOPNOTSUPP'],
+    feature: 'bridge',
+    hint: 'load it with: modprobe bridge',
+  },
   { op: 'link.add', subject: /^veth/, errno: ['EOPNOTSUPP'], feature: 'veth', hint: 'load it with: modprobe veth' },
-  { op: 'nft.set', subject: /./, errno: ['EOPNOTSUPP', 'EPROTONOSUPPORT'], feature: 'nf_tables', hint: 'load it with: modprobe nf_tables' },
-  { op: 'nft.set', subject: /./, errno: ['ENOPKG'], feature: 'libnftables', hint: 'install it with: apt-get install libnftables1' },
+  {
+    op: 'nft.set',
+    subject: /./,
+    errno: ['EOPNOTSUPP', 'EPROTONOSUPPORT'],
+    feature: 'nf_tables',
+    hint: 'load it with: modprobe nf_tables',
+  },
+  {
+    op: 'nft.set',
+    subject: /./,
+    errno: ['ENOPKG'],
+    feature: 'libnftables',
+    hint: 'install it with: apt-get install libnftables1',
+  },
 ];
 
 /** What a kernel error means to the person who asked; one it has no better words for stays as it is. */
 export function explain(error: unknown): unknown {
   if (!(error instanceof KernelError)) return error;
-  const known = features.find(({ op, subject, errno }) => op === error.op && subject.test(error.subject) && errno.includes(error.code));
+  const known = features.find(
+    ({ op, subject, errno }) => op === error.op && subject.test(error.subject) && errno.includes(error.code),
+  );
   if (!known) return error;
-  return new WarrenError('kernel_feature_missing', `this host lacks ${known.feature} (${error.message})`, known.hint, { cause: error });
+  return new WarrenError('kernel_feature_missing', `this host lacks ${known.feature} (${error.message})`, known.hint, {
+    cause: error,
+  });
 }

@@ -18,7 +18,11 @@ export async function gatherFacts(kernel: Kernel, underlay: Ip): Promise<Facts> 
   const dev = addrs.find(({ address }) => address.slice(0, address.indexOf('/')) === underlay)?.dev;
   const link = links.find(({ name }) => name === dev);
   if (!link?.mtu) {
-    throw new WarrenError('no_advertise_address', `${underlay} is not an address of this host`, `use one of: ${candidates().join(', ') || 'none found'}`);
+    throw new WarrenError(
+      'no_advertise_address',
+      `${underlay} is not an address of this host`,
+      `use one of: ${candidates().join(', ') || 'none found'}`,
+    );
   }
   const reached = routes
     .filter((route) => route.protocol !== protocol && !/^(wup\d+|lo)$/.test(route.dev ?? ''))
@@ -28,7 +32,15 @@ export async function gatherFacts(kernel: Kernel, underlay: Ip): Promise<Facts> 
 }
 
 /** Every host has these; they say nothing about where a network may be. */
-const everywhere = ['127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/4', 'fe80::/10', 'ff00::/8', '::1/128', 'fdfe:7761:7272:656e::/64'] as Cidr[];
+const everywhere = [
+  '127.0.0.0/8',
+  '169.254.0.0/16',
+  '224.0.0.0/4',
+  'fe80::/10',
+  'ff00::/8',
+  '::1/128',
+  'fdfe:7761:7272:656e::/64',
+] as Cidr[];
 
 /** Addresses another host could reach. */
 export function candidates(family?: Family): Ip[] {
@@ -45,13 +57,23 @@ export function resolveAdvertise(text: string): Ip {
   const ip = parseIp(text);
   if (ip) {
     if (candidates().includes(ip)) return ip;
-    throw new WarrenError('no_advertise_address', `--advertise ${text} is not an address of this host`, `use one of: ${candidates().join(', ') || 'none found'}`);
+    throw new WarrenError(
+      'no_advertise_address',
+      `--advertise ${text} is not an address of this host`,
+      `use one of: ${candidates().join(', ') || 'none found'}`,
+    );
   }
   const usable = new Set<string>(candidates());
-  const found = (networkInterfaces()[text] ?? []).map(({ address }) => address).filter((address) => usable.has(address));
+  const found = (networkInterfaces()[text] ?? [])
+    .map(({ address }) => address)
+    .filter((address) => usable.has(address));
   const first = found.find((address) => !address.includes(':')) ?? found[0];
   if (first) return parseIp(first) as Ip;
-  throw new WarrenError('no_advertise_address', `--advertise ${text}: no such interface or address here`, `use one of: ${candidates().join(', ') || 'none found'}`);
+  throw new WarrenError(
+    'no_advertise_address',
+    `--advertise ${text}: no such interface or address here`,
+    `use one of: ${candidates().join(', ') || 'none found'}`,
+  );
 }
 
 /** Changes at every boot (random(4)): tells whether a namespace identity is still worth anything. */

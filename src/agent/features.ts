@@ -6,9 +6,20 @@ const probes: Readonly<Record<string, Op>> = {
   veth: { op: 'link.add', link: { name: 'p1', kind: 'veth', veth: { peer: { name: 'p2', netns: { path: '' } } } } },
   vxlan: {
     op: 'link.add',
-    link: { name: 'p3', kind: 'vxlan', vxlan: { vni: 1, local: '127.0.0.1', port: 4790, learning: false, proxy: true } },
+    link: {
+      name: 'p3',
+      kind: 'vxlan',
+      vxlan: { vni: 1, local: '127.0.0.1', port: 4790, learning: false, proxy: true },
+    },
   },
-  nft: { op: 'nft.set', table: { family: 'inet', name: 'probe', text: 'chain probe {\n\ttype nat hook postrouting priority srcnat; policy accept;\n}' } },
+  nft: {
+    op: 'nft.set',
+    table: {
+      family: 'inet',
+      name: 'probe',
+      text: 'chain probe {\n\ttype nat hook postrouting priority srcnat; policy accept;\n}',
+    },
+  },
 };
 
 let known: Promise<Record<string, boolean>> | undefined;
@@ -30,7 +41,10 @@ async function probe(kernel: Kernel): Promise<Record<string, boolean>> {
     const features: Record<string, boolean> = {};
     for (const [feature, op] of Object.entries(probes)) {
       const fitted = feature === 'veth' ? withPeerIn(op, netns) : op;
-      features[feature] = await kernel.apply(netns, [fitted]).then(() => true, () => false);
+      features[feature] = await kernel.apply(netns, [fitted]).then(
+        () => true,
+        () => false,
+      );
     }
     return features;
   } finally {

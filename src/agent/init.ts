@@ -1,5 +1,5 @@
-import { createSocket } from 'node:dgram';
 import { randomBytes } from 'node:crypto';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { isIPv6 } from 'node:net';
 import { openKernel } from '../kernel/native.ts';
@@ -15,7 +15,12 @@ import { candidates, gatherFacts, resolveAdvertise } from './facts.ts';
 import { startManagedStore, stopManagedStore } from './managed-store.ts';
 
 export type InitOptions = { cluster?: string; store?: string; advertise?: string; dataPort?: number; name: string };
-export type InitResult = { node: { id: string; name: string; index: number; address: string }; cluster: { id: string; name: string; created: boolean }; changed: boolean; store: string };
+export type InitResult = {
+  node: { id: string; name: string; index: number; address: string };
+  cluster: { id: string; name: string; created: boolean };
+  changed: boolean;
+  store: string;
+};
 
 export const defaultDataPort = 4789;
 
@@ -28,19 +33,39 @@ export async function initHost(options: InitOptions, paths: Paths): Promise<Init
   const name = parseName(options.name, 'node name');
   const cluster = parseName(options.cluster ?? before?.cluster ?? 'default', 'cluster name');
   const dataPort = options.dataPort ?? defaultDataPort;
-  if (!Number.isInteger(dataPort) || dataPort < 1 || dataPort > 65534) throw invalid(`--data-port ${options.dataPort} is not a port from 1 to 65534`);
+  if (!Number.isInteger(dataPort) || dataPort < 1 || dataPort > 65534)
+    throw invalid(`--data-port ${options.dataPort} is not a port from 1 to 65534`);
   if (before) unchanged(before, { ...options, cluster, name }, paths.config);
-  const underlay = options.advertise ? resolveAdvertise(options.advertise) : parseIp(before?.advertise ?? '') ?? (await towards(options.store));
+  const underlay = options.advertise
+    ? resolveAdvertise(options.advertise)
+    : (parseIp(before?.advertise ?? '') ?? (await towards(options.store)));
   const managed = options.store === undefined && before === undefined;
   const url = options.store ?? before?.store ?? (await startManagedStore(paths, underlay));
   const kernel = openKernel();
   const store = openStore(url, cluster);
   try {
     const facts = await gatherFacts(kernel, underlay);
-    const made = await store.clusterInit({ name: cluster, ula: newUla(), dataPort, underlayFamily: familyOf(underlay) });
+    const made = await store.clusterInit({
+      name: cluster,
+      ula: newUla(),
+      dataPort,
+      underlayFamily: familyOf(underlay),
+    });
     agrees(made.cluster, underlay, options.dataPort);
-    const node = await store.nodeRegister({ id: before?.node.id ?? newId(), name, role: 'manager', ...facts, joinedAt: new Date().toISOString() });
-    const config: Config = { cluster, store: url, node: { id: node.id, name }, advertise: underlay, managedStore: before?.managedStore ?? managed };
+    const node = await store.nodeRegister({
+      id: before?.node.id ?? newId(),
+      name,
+      role: 'manager',
+      ...facts,
+      joinedAt: new Date().toISOString(),
+    });
+    const config: Config = {
+      cluster,
+      store: url,
+      node: { id: node.id, name },
+      advertise: underlay,
+      managedStore: before?.managedStore ?? managed,
+    };
     writeConfig(paths.config, config);
     return {
       node: { id: node.id, name, index: node.index, address: underlay },
@@ -67,15 +92,31 @@ function unchanged(before: Config, options: InitOptions, path: string): void {
   ];
   const differing = wished.filter(([, wish, was]) => wish !== undefined && wish !== was).map(([field]) => field);
   if (differing.length === 0) return;
-  throw new WarrenError('already_initialized', `this host is in cluster "${before.cluster}" as "${before.node.name}" (${path}), with another ${differing.join(', ')}`, 'leave first: warren leave --force');
+  throw new WarrenError(
+    'already_initialized',
+    `this host is in cluster "${before.cluster}" as "${before.node.name}" (${path}), with another ${differing.join(', ')}`,
+    'leave first: warren leave --force',
+  );
 }
 
-function agrees(cluster: { dataPort: number; underlayFamily: 4 | 6; name: string }, underlay: Ip, dataPort: number | undefined): void {
+function agrees(
+  cluster: { dataPort: number; underlayFamily: 4 | 6; name: string },
+  underlay: Ip,
+  dataPort: number | undefined,
+): void {
   if (dataPort !== undefined && cluster.dataPort !== dataPort) {
-    throw new WarrenError('already_initialized', `cluster "${cluster.name}" uses data port ${cluster.dataPort}, not ${dataPort}`, 'leave --data-port out');
+    throw new WarrenError(
+      'already_initialized',
+      `cluster "${cluster.name}" uses data port ${cluster.dataPort}, not ${dataPort}`,
+      'leave --data-port out',
+    );
   }
   if (cluster.underlayFamily !== familyOf(underlay)) {
-    throw new WarrenError('no_advertise_address', `cluster "${cluster.name}" runs over IPv${cluster.underlayFamily}, and ${underlay} is not of that family`, `use --advertise with one of: ${candidates(cluster.underlayFamily).join(', ') || 'none found'}`);
+    throw new WarrenError(
+      'no_advertise_address',
+      `cluster "${cluster.name}" runs over IPv${cluster.underlayFamily}, and ${underlay} is not of that family`,
+      `use --advertise with one of: ${candidates(cluster.underlayFamily).join(', ') || 'none found'}`,
+    );
   }
 }
 
@@ -85,7 +126,11 @@ async function towards(url: string | undefined): Promise<Ip> {
   const found = url === undefined ? undefined : await localAddress(new URL(url).hostname.replace(/^\[|\]$/g, ''));
   if (found && all.includes(found)) return found;
   if (url === undefined && all.length === 1 && all[0]) return all[0];
-  throw new WarrenError('no_advertise_address', 'which address the other hosts reach this one by is not clear', `name it with --advertise; found: ${all.join(', ') || 'none'}`);
+  throw new WarrenError(
+    'no_advertise_address',
+    'which address the other hosts reach this one by is not clear',
+    `name it with --advertise; found: ${all.join(', ') || 'none'}`,
+  );
 }
 
 /** Connecting a UDP socket sends nothing; it only asks the routing table. */

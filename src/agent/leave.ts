@@ -46,10 +46,18 @@ async function refuseLosses(config: Config): Promise<void> {
     const snapshot = await snapshotOf(store);
     const member = snapshot.networks.filter(({ members }) => members.includes(config.node.id));
     if (member.length > 0) {
-      throw new WarrenError('network_in_use', `this host has endpoints on ${member.map(({ name }) => `"${name}"`).join(', ')}`, 'detach them first, or: warren leave --force');
+      throw new WarrenError(
+        'network_in_use',
+        `this host has endpoints on ${member.map(({ name }) => `"${name}"`).join(', ')}`,
+        'detach them first, or: warren leave --force',
+      );
     }
     if (config.managedStore && snapshot.nodes.length > 1) {
-      throw new WarrenError('network_in_use', `this host runs the store of ${snapshot.nodes.length - 1} other hosts`, 'let them leave first, or end the cluster with: warren leave --force');
+      throw new WarrenError(
+        'network_in_use',
+        `this host runs the store of ${snapshot.nodes.length - 1} other hosts`,
+        'let them leave first, or end the cluster with: warren leave --force',
+      );
     }
   } finally {
     await store.close();
@@ -63,7 +71,8 @@ async function stopAgent(paths: Paths): Promise<void> {
   const { pid } = (await agent.call('hello')) as { pid: number };
   await agent.call('stop');
   agent.close();
-  for (let tries = 0; existsSync(`/proc/${pid}`) && tries < 1000; tries++) await new Promise((resolve) => setTimeout(resolve, 10));
+  for (let tries = 0; existsSync(`/proc/${pid}`) && tries < 1000; tries++)
+    await new Promise((resolve) => setTimeout(resolve, 10));
 }
 
 /** Endpoints of this host, its memberships, and itself; others stop sending at once. */
@@ -79,7 +88,9 @@ async function withdraw(config: Config, force: boolean, warnings: string[]): Pro
     await store.nodeRemove(id);
   } catch (error) {
     if (!force) throw error;
-    warnings.push(`the store still has this host (${(error as Error).message}); remove it there with: warren node rm ${config.node.name}`);
+    warnings.push(
+      `the store still has this host (${(error as Error).message}); remove it there with: warren node rm ${config.node.name}`,
+    );
   } finally {
     await store.close();
   }
@@ -94,10 +105,19 @@ async function snapshotOf(store: Store) {
 /** Needs no state but the names: it can clean up after any crash. */
 async function cleanKernel(kernel: Kernel, sysctls: HostSysctls): Promise<void> {
   const ours = (await kernel.namespaces()).filter(isOurNamespace);
-  await kernel.apply(host, ours.map((name) => ({ op: 'netns.del', name }) as const));
+  await kernel.apply(
+    host,
+    ours.map((name) => ({ op: 'netns.del', name }) as const),
+  );
   const { nft } = await kernel.read(host, { nft: [{ family: 'inet', name: tableName }] });
-  await kernel.apply(host, nft.map(({ family, name }) => ({ op: 'nft.del', family, name }) as const));
-  await kernel.apply(host, Object.entries(sysctls.before).map(([key, value]) => ({ op: 'sysctl.set', sysctl: { key, value } }) as const));
+  await kernel.apply(
+    host,
+    nft.map(({ family, name }) => ({ op: 'nft.del', family, name }) as const),
+  );
+  await kernel.apply(
+    host,
+    Object.entries(sysctls.before).map(([key, value]) => ({ op: 'sysctl.set', sysctl: { key, value } }) as const),
+  );
   sysctls.forget();
   await gone(kernel);
 }
@@ -110,4 +130,3 @@ async function gone(kernel: Kernel): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
-

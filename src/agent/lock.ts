@@ -13,7 +13,11 @@ export async function takeLock(): Promise<Server> {
     await once(server, 'listening');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
-    throw new WarrenError('agent_running', 'another agent runs on this host (in this network namespace)', 'see: warren status');
+    throw new WarrenError(
+      'agent_running',
+      'another agent runs on this host (in this network namespace)',
+      'see: warren status',
+    );
   }
   server.unref();
   return server;

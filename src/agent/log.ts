@@ -9,7 +9,9 @@ export function openLog(verbose: boolean): Log {
     colorize(),
     timestamp({ format: 'HH:mm:ss.SSS' }),
     printf(({ level, message, timestamp: at, ...fields }) => {
-      const rest = Object.entries(fields).map(([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
+      const rest = Object.entries(fields).map(
+        ([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
+      );
       return [at, level, message, ...rest].join(' ');
     }),
   );

@@ -36,7 +36,15 @@ export async function startManagedStore(paths: Paths, address: Ip): Promise<stri
     await run('redis-server', [file]);
   } catch (error) {
     const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-    throw new WarrenError('store_unreachable', missing ? 'there is no redis-server here to run a store with' : `redis-server does not start: ${(error as Error).message}`, missing ? 'install it (apt-get install redis-server), or name a store with --store' : `see ${join(dir, 'redis.log')}`);
+    throw new WarrenError(
+      'store_unreachable',
+      missing
+        ? 'there is no redis-server here to run a store with'
+        : `redis-server does not start: ${(error as Error).message}`,
+      missing
+        ? 'install it (apt-get install redis-server), or name a store with --store'
+        : `see ${join(dir, 'redis.log')}`,
+    );
   }
   const host = familyOf(address) === 6 ? `[${address}]` : address;
   return `redis://:${password}@${host}:${managedStorePort}`;

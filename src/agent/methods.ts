@@ -1,9 +1,9 @@
-import { WarrenError } from '../model/error.ts';
-import type { Network } from '../model/network.ts';
-import type { View } from '../model/view.ts';
 import { endpointsOf, findEndpoint, findNetwork, findNode } from '../control/find.ts';
 import { createNetwork, updateNetwork } from '../control/networks.ts';
 import { endpointJson, networkJson, nodeJson } from '../control/present.ts';
+import { WarrenError } from '../model/error.ts';
+import type { Network } from '../model/network.ts';
+import type { View } from '../model/view.ts';
 import type { Agent } from './agent.ts';
 import { attachEndpoint, detachEndpoint } from './attach.ts';
 import { featuresOf } from './features.ts';
@@ -22,7 +22,8 @@ export function methodsOf(agent: Agent): Readonly<Record<string, Method>> {
     await mirror.refresh('');
     return view();
   };
-  const count = async (network: Network): Promise<number> => view().followed.get(network.id)?.endpoints.size ?? store.endpointCount(network.id);
+  const count = async (network: Network): Promise<number> =>
+    view().followed.get(network.id)?.endpoints.size ?? store.endpointCount(network.id);
   const show = async (network: Network) => networkJson(view(), network, await count(network));
   const leaseOf = async (): Promise<Map<string, Awaited<ReturnType<typeof store.leases>>[number]>> =>
     new Map((await store.leases()).map((lease) => [lease.node, lease]));
@@ -32,7 +33,10 @@ export function methodsOf(agent: Agent): Readonly<Record<string, Method>> {
     throw new WarrenError('invalid_input', `"${field}" is missing`);
   };
   /** Something to remove that is not there: fine with `ifExists`, not found otherwise. */
-  const unlessAbsent = async <T>(params: Record<string, unknown>, found: () => T | Promise<T>): Promise<T | undefined> => {
+  const unlessAbsent = async <T>(
+    params: Record<string, unknown>,
+    found: () => T | Promise<T>,
+  ): Promise<T | undefined> => {
     try {
       return await found();
     } catch (error) {
@@ -85,7 +89,9 @@ export function methodsOf(agent: Agent): Readonly<Record<string, Method>> {
       const current = await fresh();
       const network = params.network === undefined ? undefined : findNetwork(current, text(params, 'network'));
       const endpoints = await endpointsOf(store, current, network);
-      return endpoints.map((endpoint) => endpointJson(view(), endpoint)).sort((a, b) => a.network.localeCompare(b.network) || byName(a, b));
+      return endpoints
+        .map((endpoint) => endpointJson(view(), endpoint))
+        .sort((a, b) => a.network.localeCompare(b.network) || byName(a, b));
     },
     'endpoint.inspect': async (params) => {
       const endpoint = await findEndpoint(store, await fresh(), text(params, 'endpoint'));
@@ -129,10 +135,16 @@ async function whichEndpoint(agent: Agent, params: Record<string, unknown>) {
   const found = endpoints.find(
     (endpoint) =>
       endpoint.node === agent.config.node.id &&
-      (there ? endpoint.born.dev === there.dev && endpoint.born.inode === there.inode : endpoint.netns === params.netns),
+      (there
+        ? endpoint.born.dev === there.dev && endpoint.born.inode === there.inode
+        : endpoint.netns === params.netns),
   );
   if (found) return found;
-  throw new WarrenError('endpoint_not_found', `${String(params.netns)} is not attached to network "${network.name}"`, `see: warren endpoint ls --network ${network.name}`);
+  throw new WarrenError(
+    'endpoint_not_found',
+    `${String(params.netns)} is not attached to network "${network.name}"`,
+    `see: warren endpoint ls --network ${network.name}`,
+  );
 }
 
 async function status(agent: Agent) {
@@ -141,11 +153,20 @@ async function status(agent: Agent) {
   const node = view?.nodes.get(agent.config.node.id);
   const leases = store.connected ? await store.leases().catch(() => []) : [];
   const lease = leases.find((candidate) => candidate.node === agent.config.node.id);
-  const local = [...(view?.followed.values() ?? [])].flatMap(({ endpoints }) => [...endpoints.values()]).filter((e) => e.node === agent.config.node.id);
+  const local = [...(view?.followed.values() ?? [])]
+    .flatMap(({ endpoints }) => [...endpoints.values()])
+    .filter((e) => e.node === agent.config.node.id);
   return {
     node: view && node ? nodeJson(view, node, lease) : { id: agent.config.node.id, name: agent.config.node.name },
     cluster: { id: view?.cluster.id ?? null, name: agent.config.cluster },
-    store: { url: store.url, connected: store.connected, revision: view?.revision.n ?? null, lagMs: store.lagMs ?? null, synced: agent.synced, frozen: mirror.frozen },
+    store: {
+      url: store.url,
+      connected: store.connected,
+      revision: view?.revision.n ?? null,
+      lagMs: store.lagMs ?? null,
+      synced: agent.synced,
+      frozen: mirror.frozen,
+    },
     networks: view?.networks.size ?? 0,
     endpoints: local.length,
     reconcile: { ...passes, pending: queue.pending },

@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
-import { WarrenError, type ErrorData } from '../model/error.ts';
+import { type ErrorData, WarrenError } from '../model/error.ts';
 
 /**
  * The agent's socket: JSON-RPC 2.0, one document a line, both ways (docs/protocol.md).
@@ -40,7 +40,11 @@ export class AgentClient {
     this.#socket = socket;
     socket.on('error', () => {});
     socket.on('close', () => this.#hangUp());
-    readDocuments(socket, (document) => this.#answer(document as Response), () => socket.destroy());
+    readDocuments(
+      socket,
+      (document) => this.#answer(document as Response),
+      () => socket.destroy(),
+    );
   }
 
   /** Waits for the agent up to `patience` milliseconds, as one that restarts is back within that time. */
@@ -53,7 +57,8 @@ export class AgentClient {
         socket.once('error', resolve);
       });
       if (!failure) return new AgentClient(socket);
-      if (failure.code === 'EACCES') throw new WarrenError('not_root', `no permission for the agent's socket ${path}`, 'run it as root');
+      if (failure.code === 'EACCES')
+        throw new WarrenError('not_root', `no permission for the agent's socket ${path}`, 'run it as root');
       if (Date.now() >= deadline) {
         throw new WarrenError('agent_unreachable', `no agent answers at ${path}`, 'start it with: warren agent');
       }
@@ -79,9 +84,10 @@ export class AgentClient {
     const waiting = this.#waiting.get(response.id ?? 0);
     if (!waiting) return;
     this.#waiting.delete(response.id ?? 0);
-    if (!('error' in response)) return waiting.resolve(response.result);
-    const { data, message } = response.error;
-    waiting.reject(data ? WarrenError.from(data) : new WarrenError('internal', message));
+    if ('error' in response) {
+      const { data, message } = response.error;
+      waiting.reject(data ? WarrenError.from(data) : new WarrenError('internal', message));
+    } else waiting.resolve(response.result);
   }
 
   #hangUp(): void {

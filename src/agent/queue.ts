@@ -54,7 +54,8 @@ export class Queue {
     for (const { timer } of this.#retries.values()) clearTimeout(timer);
     this.#retries.clear();
     await this.#running;
-    for (const waiters of this.#waiters.values()) for (const { reject } of waiters) reject(new Error('the agent is stopping'));
+    for (const waiters of this.#waiters.values())
+      for (const { reject } of waiters) reject(new Error('the agent is stopping'));
     this.#waiters.clear();
   }
 

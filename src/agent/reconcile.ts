@@ -72,7 +72,9 @@ export class Reconciler {
 
   async #node(view: View): Promise<Outcome> {
     // A network of which we are a member but do not know the endpoints must not look as if it had none.
-    const unknown = [...view.networks.values()].find(({ id, members }) => members.includes(this.#self) && !view.followed.has(id));
+    const unknown = [...view.networks.values()].find(
+      ({ id, members }) => members.includes(this.#self) && !view.followed.has(id),
+    );
     if (unknown) throw new Error(`network "${unknown.name}" is not synced yet`);
     const want = nodeScope(view, this.#self);
     const namespaces = (await this.#kernel.namespaces()).filter(isOurNamespace);
@@ -154,17 +156,24 @@ export class Reconciler {
       const netns = steps[from]?.netns ?? host;
       let to = from;
       while (to < steps.length && steps[to]?.netns.path === netns.path) to++;
-      await this.#kernel.apply(netns, steps.slice(from, to).map(({ op }) => op)).catch((error) => {
-        throw explain(error);
-      });
+      await this.#kernel
+        .apply(
+          netns,
+          steps.slice(from, to).map(({ op }) => op),
+        )
+        .catch((error) => {
+          throw explain(error);
+        });
       from = to;
     }
   }
 }
 
-function without(endpoints: ReadonlyMap<EndpointId, Endpoint>, gone: readonly Endpoint[]): ReadonlyMap<EndpointId, Endpoint> {
+function without(
+  endpoints: ReadonlyMap<EndpointId, Endpoint>,
+  gone: readonly Endpoint[],
+): ReadonlyMap<EndpointId, Endpoint> {
   if (gone.length === 0) return endpoints;
   const ids = new Set(gone.map(({ id }) => id));
   return new Map([...endpoints].filter(([id]) => !ids.has(id)));
 }
-

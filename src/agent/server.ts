@@ -1,8 +1,8 @@
+import { once } from 'node:events';
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
-import { once } from 'node:events';
 import { WarrenError } from '../model/error.ts';
-import { readDocuments, type Request, type Response } from './protocol.ts';
+import { type Request, type Response, readDocuments } from './protocol.ts';
 
 export type Method = (params: Record<string, unknown>, signal: AbortSignal) => Promise<unknown>;
 
@@ -53,15 +53,23 @@ export class ApiServer {
   }
 }
 
-async function answer(request: Partial<Request>, methods: Readonly<Record<string, Method>>, signal: AbortSignal): Promise<Response> {
+async function answer(
+  request: Partial<Request>,
+  methods: Readonly<Record<string, Method>>,
+  signal: AbortSignal,
+): Promise<Response> {
   const id = typeof request?.id === 'number' ? request.id : null;
-  const method = typeof request?.method === 'string' && Object.hasOwn(methods, request.method) ? methods[request.method] : undefined;
+  const method =
+    typeof request?.method === 'string' && Object.hasOwn(methods, request.method) ? methods[request.method] : undefined;
   if (!method) return { jsonrpc: '2.0', id, error: { code: -32601, message: `no method ${String(request?.method)}` } };
   try {
     const params = (request.params ?? {}) as Record<string, unknown>;
     return { jsonrpc: '2.0', id, result: (await method(params, signal)) ?? null };
   } catch (error) {
-    const known = error instanceof WarrenError ? error : new WarrenError('internal', error instanceof Error ? error.message : String(error));
+    const known =
+      error instanceof WarrenError
+        ? error
+        : new WarrenError('internal', error instanceof Error ? error.message : String(error));
     return { jsonrpc: '2.0', id, error: { code: -32000, message: known.message, data: known.toJSON() } };
   }
 }

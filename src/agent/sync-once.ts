@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
+import { Agent } from './agent.ts';
 import type { Config, Paths } from './config.ts';
 import type { Log } from './log.ts';
-import { Agent } from './agent.ts';
+import { methodsOf } from './methods.ts';
 import { AgentClient } from './protocol.ts';
 
 /** One full reconcile: by the agent that runs here, else by this process, for provisioning without a daemon. */
@@ -18,7 +19,8 @@ export async function syncOnce(config: Config, paths: Paths, log: Log): Promise<
   }
   const agent = new Agent(config, paths, log);
   try {
-    return await agent.runOnce();
+    await agent.runOnce();
+    return await methodsOf(agent).status?.({}, new AbortController().signal);
   } finally {
     await agent.stop();
   }

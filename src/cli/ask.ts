@@ -3,7 +3,11 @@ import { socketOf } from '../agent/socket-path.ts';
 import type { Globals } from './command.ts';
 
 /** Asks the agent one thing. Waits up to 5 s for an agent that is (re)starting. */
-export async function ask<Result>(args: Globals, method: string, params: Record<string, unknown> = {}): Promise<Result> {
+export async function ask<Result>(
+  args: Globals,
+  method: string,
+  params: Record<string, unknown> = {},
+): Promise<Result> {
   const agent = await AgentClient.connect(socketOf(args));
   try {
     return (await agent.call(method, params)) as Result;

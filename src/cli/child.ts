@@ -1,10 +1,14 @@
-import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { constants } from 'node:os';
 
 const passed = ['SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const;
 
 /** A command in the foreground: our terminal, our signals, its exit status (128 + n when a signal ended it). */
-export function child(file: string, argv: readonly string[], options: { env?: NodeJS.ProcessEnv; stdio?: StdioOptions } = {}): { process: ChildProcess; status: Promise<number> } {
+export function child(
+  file: string,
+  argv: readonly string[],
+  options: { env?: NodeJS.ProcessEnv; stdio?: StdioOptions } = {},
+): { process: ChildProcess; status: Promise<number> } {
   const made = spawn(file, argv, { stdio: options.stdio ?? 'inherit', env: options.env ?? process.env });
   const pass = (signal: NodeJS.Signals): void => {
     made.kill(signal);

@@ -1,4 +1,4 @@
-import type { Argv } from 'yargs';
+import type { ArgumentsCamelCase, Argv } from 'yargs';
 
 /** Options every command has. */
 export type Globals = {
@@ -14,7 +14,7 @@ export type Globals = {
 /** One command, one file. `run` answers with the exit status, 0 when it answers nothing. */
 export type Command<Args = Record<string, unknown>> = {
   options?: (yargs: Argv<Globals>) => Argv<Globals & Args>;
-  run: (args: Globals & Args) => Promise<number | undefined>;
+  run: (args: ArgumentsCamelCase<Globals & Args>) => Promise<number | undefined>;
 };
 
 /** Keeps the types of the options a command declares for the function that runs it. */

@@ -2,12 +2,20 @@ import type { Command } from './command.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: each command knows its own arguments
 type Loader = () => Promise<{ default: Command<any> }>;
-const verb = (path: string, describe: string, load: Loader) => ({ path, describe, load: async () => (await load()).default });
+const verb = (path: string, describe: string, load: Loader) => ({
+  path,
+  describe,
+  load: async () => (await load()).default,
+});
 
 /** The whole CLI on one screen. */
 export const commands = [
   verb('init', 'make a cluster, or add this host to one', () => import('./commands/init.ts')),
-  verb('leave', 'take this host out of its cluster, and everything of warren off it', () => import('./commands/leave.ts')),
+  verb(
+    'leave',
+    'take this host out of its cluster, and everything of warren off it',
+    () => import('./commands/leave.ts'),
+  ),
   verb('agent', 'run the agent in the foreground', () => import('./commands/agent.ts')),
   verb('sync', 'make this host what it should be, once', () => import('./commands/sync.ts')),
   verb('status', 'this host at a glance', () => import('./commands/status.ts')),
@@ -22,6 +30,14 @@ export const commands = [
   verb('detach <endpoint>', 'take a network namespace off a network', () => import('./commands/detach.ts')),
   verb('endpoint ls', 'list what is attached', () => import('./commands/endpoint-ls.ts')),
   verb('endpoint inspect <endpoint>', 'show an endpoint', () => import('./commands/endpoint-inspect.ts')),
-  verb('endpoint exec <endpoint>', 'run a command in an endpoint’s network namespace: -- CMD…', () => import('./commands/endpoint-exec.ts')),
-  verb('run <network>', 'run a command in a namespace of its own on a network: -- CMD…', () => import('./commands/run.ts')),
+  verb(
+    'endpoint exec <endpoint>',
+    'run a command in an endpoint’s network namespace: -- CMD…',
+    () => import('./commands/endpoint-exec.ts'),
+  ),
+  verb(
+    'run <network>',
+    'run a command in a namespace of its own on a network: -- CMD…',
+    () => import('./commands/run.ts'),
+  ),
 ] as const;

@@ -1,6 +1,5 @@
 import yargs from 'yargs';
 import { version } from '../agent/version.ts';
-import type { Globals } from './command.ts';
 import { commands } from './commands.ts';
 import { fail, UsageError } from './output.ts';
 
@@ -15,10 +14,30 @@ async function main(argv: string[]): Promise<number> {
     .usage('$0 COMMAND\n\nMulti-host overlay networks for any network namespace, container or VM host.')
     .option('json', { type: 'boolean', describe: 'one JSON document on stdout', global: true })
     .option('verbose', { alias: 'v', type: 'boolean', describe: 'say more, on stderr', global: true })
-    .option('config', { type: 'string', describe: 'configuration file', defaultDescription: '/etc/warren/config.yaml', global: true })
-    .option('socket', { type: 'string', describe: "the agent's socket", defaultDescription: '/run/warren/agent.sock', global: true })
-    .option('state-dir', { type: 'string', describe: 'where this host keeps state', defaultDescription: '/var/lib/warren', global: true })
-    .option('run-dir', { type: 'string', describe: 'where sockets live', defaultDescription: '/run/warren', global: true })
+    .option('config', {
+      type: 'string',
+      describe: 'configuration file',
+      defaultDescription: '/etc/warren/config.yaml',
+      global: true,
+    })
+    .option('socket', {
+      type: 'string',
+      describe: "the agent's socket",
+      defaultDescription: '/run/warren/agent.sock',
+      global: true,
+    })
+    .option('state-dir', {
+      type: 'string',
+      describe: 'where this host keeps state',
+      defaultDescription: '/var/lib/warren',
+      global: true,
+    })
+    .option('run-dir', {
+      type: 'string',
+      describe: 'where sockets live',
+      defaultDescription: '/run/warren',
+      global: true,
+    })
     .version(version)
     .help()
     .alias('help', 'h')
@@ -49,13 +68,18 @@ async function main(argv: string[]): Promise<number> {
   }
   return status;
 
-  function register(parent: ReturnType<typeof yargs>, command: string, describe: string, load: (typeof commands)[number]['load']): void {
+  function register(
+    parent: ReturnType<typeof yargs>,
+    command: string,
+    describe: string,
+    load: (typeof commands)[number]['load'],
+  ): void {
     parent.command(
       command,
       describe,
       async (nested) => (await load()).options?.(nested as never) ?? nested,
       async (args) => {
-        status = (await (await load()).run(args as unknown as Globals & Record<string, unknown>)) ?? 0;
+        status = (await (await load()).run(args as never)) ?? 0;
       },
     );
   }

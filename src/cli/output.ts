@@ -8,7 +8,23 @@ export class UsageError extends Error {}
 
 type Row = Readonly<Record<string, unknown>>;
 
-const plain = { 'top': '', 'top-mid': '', 'top-left': '', 'top-right': '', 'bottom': '', 'bottom-mid': '', 'bottom-left': '', 'bottom-right': '', 'left': '', 'left-mid': '', 'mid': '', 'mid-mid': '', 'right': '', 'right-mid': '', 'middle': '  ' };
+const plain = {
+  top: '',
+  'top-mid': '',
+  'top-left': '',
+  'top-right': '',
+  bottom: '',
+  'bottom-mid': '',
+  'bottom-left': '',
+  'bottom-right': '',
+  left: '',
+  'left-mid': '',
+  mid: '',
+  'mid-mid': '',
+  right: '',
+  'right-mid': '',
+  middle: '  ',
+};
 
 /** A result: as JSON, or as `people` prints it. */
 export function show<Result>(args: Globals, result: Result, people: (result: Result) => string): void {
@@ -17,7 +33,11 @@ export function show<Result>(args: Globals, result: Result, people: (result: Res
 
 /** Aligned columns under upper-case headings. */
 export function table(rows: readonly Row[], columns: Readonly<Record<string, (row: never) => unknown>>): string {
-  const made = new Table({ head: Object.keys(columns).map((name) => bold(name.toUpperCase())), chars: plain, style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 } });
+  const made = new Table({
+    head: Object.keys(columns).map((name) => bold(name.toUpperCase())),
+    chars: plain,
+    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
+  });
   for (const row of rows) made.push(Object.values(columns).map((cell) => cellOf(cell(row as never))));
   return trimmed(made.toString());
 }
@@ -31,13 +51,22 @@ export function fields(thing: Row): string {
 
 function cellOf(value: unknown): string {
   if (value === null || value === undefined || value === '') return '-';
-  if (Array.isArray(value)) return value.length === 0 ? '-' : value.map((item) => (typeof item === 'object' ? JSON.stringify(item) : String(item))).join(', ');
+  if (Array.isArray(value))
+    return value.length === 0
+      ? '-'
+      : value.map((item) => (typeof item === 'object' ? JSON.stringify(item) : String(item))).join(', ');
   if (typeof value !== 'object') return String(value);
-  const pairs = Object.entries(value).map(([key, item]) => `${key}=${typeof item === 'object' && item !== null ? JSON.stringify(item) : String(item ?? '-')}`);
+  const pairs = Object.entries(value).map(
+    ([key, item]) => `${key}=${typeof item === 'object' && item !== null ? JSON.stringify(item) : String(item ?? '-')}`,
+  );
   return pairs.length === 0 ? '-' : pairs.join(' ');
 }
 
-const trimmed = (text: string): string => text.split('\n').map((line) => line.trimEnd()).join('\n');
+const trimmed = (text: string): string =>
+  text
+    .split('\n')
+    .map((line) => line.trimEnd())
+    .join('\n');
 const bold = (text: string): string => (process.stdout.isTTY ? styleText('bold', text) : text);
 
 /** Says what went wrong, why and what to do next; answers with the exit status. */

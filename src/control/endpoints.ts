@@ -14,10 +14,18 @@ import type { Store } from '../store/store.ts';
 export type Place = { boot: string; dev: number; inode: number; ifnames: readonly string[]; hasDefaultRoute: boolean };
 
 /** Takes addresses and writes the endpoint as wanted; the kernel follows by reconciling. */
-export async function attach(store: Store, self: Node, network: Network, wish: AttachInput, place: Place): Promise<Endpoint> {
+export async function attach(
+  store: Store,
+  self: Node,
+  network: Network,
+  wish: AttachInput,
+  place: Place,
+): Promise<Endpoint> {
   for (const address of wish.addresses) {
     if (!network.subnets.some((subnet) => contains(subnet, address))) {
-      throw invalid(`network "${network.name}": address ${address} is in none of its subnets (${network.subnets.join(', ')})`);
+      throw invalid(
+        `network "${network.name}": address ${address} is in none of its subnets (${network.subnets.join(', ')})`,
+      );
     }
   }
   const id = newId<'endpoint'>() as EndpointId;
@@ -50,7 +58,11 @@ function defaultName(netns: string, id: EndpointId): string {
 function interfaceName(wish: AttachInput, place: Place): string {
   if (wish.ifname !== undefined) {
     if (!place.ifnames.includes(wish.ifname)) return wish.ifname;
-    throw new WarrenError('ifname_taken', `interface "${wish.ifname}" exists in ${wish.netns}`, 'choose another with --ifname, or leave it out');
+    throw new WarrenError(
+      'ifname_taken',
+      `interface "${wish.ifname}" exists in ${wish.netns}`,
+      'choose another with --ifname, or leave it out',
+    );
   }
   for (let n = 0; ; n++) if (!place.ifnames.includes(`eth${n}`)) return `eth${n}`;
 }

@@ -9,13 +9,23 @@ import type { Store } from '../store/store.ts';
 type Named = { readonly id: string; readonly name: string };
 
 /** By name, by id, or by a unique prefix of 4 or more characters of an id. A name wins over a prefix. */
-function find<Thing extends Named>(things: Iterable<Thing>, reference: string, what: string, absent: ErrorCode, list: string): Thing {
+function find<Thing extends Named>(
+  things: Iterable<Thing>,
+  reference: string,
+  what: string,
+  absent: ErrorCode,
+  list: string,
+): Thing {
   const all = [...things];
   const named = all.filter(({ name }) => name === reference.toLowerCase());
   const matches = named.length > 0 || reference.length < 4 ? named : all.filter(({ id }) => id.startsWith(reference));
   if (matches.length > 1) {
     const ids = matches.map(({ id }) => id).join(', ');
-    throw new WarrenError('ambiguous', `${what} "${reference}" is ambiguous: ${ids}`, 'write NETWORK/NAME or the whole id');
+    throw new WarrenError(
+      'ambiguous',
+      `${what} "${reference}" is ambiguous: ${ids}`,
+      'write NETWORK/NAME or the whole id',
+    );
   }
   if (!matches[0]) throw new WarrenError(absent, `${what} "${reference}" not found`, `see: ${list}`);
   return matches[0];

@@ -41,7 +41,11 @@ function same(network: Network, wish: NetworkInput): Network {
     (wish.mtu !== network.mtu && 'mtu') ||
     (wish.ipRanges.length > 0 && `${wish.ipRanges}` !== `${network.ipRanges}` && 'ip ranges');
   if (!differs) return network;
-  throw new WarrenError('name_taken', `network "${network.name}" exists with other parameters (${differs})`, `see: warren network inspect ${network.name}`);
+  throw new WarrenError(
+    'name_taken',
+    `network "${network.name}" exists with other parameters (${differs})`,
+    `see: warren network inspect ${network.name}`,
+  );
 }
 
 function checkMtu(view: View, wish: NetworkInput): void {
@@ -49,13 +53,20 @@ function checkMtu(view: View, wish: NetworkInput): void {
   for (const node of view.nodes.values()) {
     const capacity = capacityOf(node);
     if (wish.mtu > capacity) {
-      throw invalid(`network "${wish.name}": --mtu ${wish.mtu} is more than node "${node.name}" can carry (${capacity})`, 'use --mtu auto');
+      throw invalid(
+        `network "${wish.name}": --mtu ${wish.mtu} is more than node "${node.name}" can carry (${capacity})`,
+        'use --mtu auto',
+      );
     }
   }
 }
 
 /** Labels are replaced as given; a subnet may only grow, so that no endpoint falls out of it. */
-export async function updateNetwork(store: Store, view: View, input: { network: string; labels?: unknown; subnets?: unknown }): Promise<Network> {
+export async function updateNetwork(
+  store: Store,
+  view: View,
+  input: { network: string; labels?: unknown; subnets?: unknown },
+): Promise<Network> {
   const network = findNetwork(view, input.network);
   const patch: NetworkPatch = {};
   if (input.labels !== undefined) patch.labels = { ...network.labels, ...parseLabels(input.labels) };
@@ -65,7 +76,11 @@ export async function updateNetwork(store: Store, view: View, input: { network: 
     for (const subnet of grown) {
       const old = network.subnets.find((cidr) => familyOf(cidr) === familyOf(subnet));
       if (!old) throw invalid(`network "${network.name}" has no IPv${familyOf(subnet)} subnet to grow`);
-      if (!holds(subnet, old)) throw invalid(`network "${network.name}": ${subnet} does not contain its subnet ${old}`, 'a subnet can only grow');
+      if (!holds(subnet, old))
+        throw invalid(
+          `network "${network.name}": ${subnet} does not contain its subnet ${old}`,
+          'a subnet can only grow',
+        );
     }
     patch.subnets = network.subnets.map((old) => grown.find((cidr) => familyOf(cidr) === familyOf(old)) ?? old);
   }

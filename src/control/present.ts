@@ -13,7 +13,22 @@ export function networkJson(view: View, network: Network, endpoints: number) {
   const { id, name, vni, subnets, vipPools, encrypted, internal, labels, ipRanges, reserved, createdAt } = network;
   const gateway = subnets.map(gatewayOf);
   const mtu = mtuOf(view, network);
-  return { id, name, vni, subnets, vipPools, gateway, mtu, encrypted, internal, labels, endpoints, ipRanges, reserved, createdAt };
+  return {
+    id,
+    name,
+    vni,
+    subnets,
+    vipPools,
+    gateway,
+    mtu,
+    encrypted,
+    internal,
+    labels,
+    endpoints,
+    ipRanges,
+    reserved,
+    createdAt,
+  };
 }
 
 export type EndpointJson = ReturnType<typeof endpointJson>;
@@ -34,7 +49,10 @@ export function endpointJson(view: View, endpoint: Endpoint) {
     service: endpoint.service ?? null,
     state,
     vtep: node?.underlay ?? null,
-    dns: { nameservers: network?.subnets.map(gatewayOf) ?? [], search: network ? [`${network.name}.warren`, 'warren'] : [] },
+    dns: {
+      nameservers: network?.subnets.map(gatewayOf) ?? [],
+      search: network ? [`${network.name}.warren`, 'warren'] : [],
+    },
     labels,
     createdAt,
   };

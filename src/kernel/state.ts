@@ -54,7 +54,12 @@ export type Link = {
 };
 
 /** `ip addr`: address with prefix length on a link. */
-export type Addr = { readonly dev: string; readonly address: string; readonly nodad?: boolean; readonly scope?: number };
+export type Addr = {
+  readonly dev: string;
+  readonly address: string;
+  readonly nodad?: boolean;
+  readonly scope?: number;
+};
 
 /** `ip route`: dst is a prefix, never the word default (use 0.0.0.0/0, ::/0). Table defaults to main (254). */
 export type Route = {

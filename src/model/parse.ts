@@ -1,7 +1,18 @@
 import { z } from 'zod';
 import { WarrenError } from './error.ts';
 import type { Cidr, Ip, Mac } from './ip.ts';
-import { contains, familyOf, gatewayOf, overlaps, parseCidr, parseIp, parseMac, prefixLength, rangeOf, toNumber } from './ip.ts';
+import {
+  contains,
+  familyOf,
+  gatewayOf,
+  overlaps,
+  parseCidr,
+  parseIp,
+  parseMac,
+  prefixLength,
+  rangeOf,
+  toNumber,
+} from './ip.ts';
 
 /** The only way into the model from outside: parse, or a WarrenError that says which field and what it should be. */
 
@@ -23,8 +34,13 @@ const text = <T extends string>(parse: (text: string) => T | undefined, error: s
 const ip = text<Ip>(parseIp, 'is not an IP address');
 const cidr = text<Cidr>(parseCidr, 'is not a prefix with zero host bits, such as 10.9.0.0/16');
 const mac = text<Mac>(parseMac, 'is not a unicast MAC address such as 0a:1b:2c:3d:4e:5f');
-const labels = z.record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$/, 'label keys are letters, digits and ._/-'), z.string().max(256));
-const ifname = z.string().regex(/^(?!\.{1,2}$)[^\s/:%]{1,15}$/, 'must be 1 to 15 characters without spaces, slashes, colons or percent signs');
+const labels = z.record(
+  z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$/, 'label keys are letters, digits and ._/-'),
+  z.string().max(256),
+);
+const ifname = z
+  .string()
+  .regex(/^(?!\.{1,2}$)[^\s/:%]{1,15}$/, 'must be 1 to 15 characters without spaces, slashes, colons or percent signs');
 
 /** Smallest sensible subnets: room for network, gateway, broadcast and a few endpoints. */
 const longestPrefix = { 4: 29, 6: 120 } as const;
@@ -67,13 +83,18 @@ export function parseNetwork(input: unknown): NetworkInput {
   checkSubnets(wish.name, wish.subnets);
   for (const range of wish.ipRanges) {
     if (!wish.subnets.some((subnet) => within(subnet, range))) {
-      throw invalid(`network "${wish.name}": --ip-range ${range} is in none of its subnets`, 'give --subnet too, and a range inside it');
+      throw invalid(
+        `network "${wish.name}": --ip-range ${range} is in none of its subnets`,
+        'give --subnet too, and a range inside it',
+      );
     }
   }
   for (const address of wish.reserved) {
     const subnet = wish.subnets.find((candidate) => contains(candidate, address));
-    if (!subnet) throw invalid(`network "${wish.name}": --reserve ${address} is in none of its subnets`, 'give --subnet too');
-    if (address === gatewayOf(subnet)) throw invalid(`network "${wish.name}": ${address} is the gateway, which is always reserved`);
+    if (!subnet)
+      throw invalid(`network "${wish.name}": --reserve ${address} is in none of its subnets`, 'give --subnet too');
+    if (address === gatewayOf(subnet))
+      throw invalid(`network "${wish.name}": ${address} is the gateway, which is always reserved`);
   }
   return wish;
 }
@@ -86,15 +107,29 @@ export function checkSubnets(network: string, subnets: readonly Cidr[]): void {
   for (const subnet of subnets) {
     const family = familyOf(subnet);
     const length = prefixLength(subnet);
-    if (length > longestPrefix[family]) throw invalid(`network "${network}": subnet ${subnet} is too small`, `use /${longestPrefix[family]} or larger`);
-    if (length < shortestPrefix[family]) throw invalid(`network "${network}": subnet ${subnet} is too large`, `use /${shortestPrefix[family]} or smaller`);
+    if (length > longestPrefix[family])
+      throw invalid(`network "${network}": subnet ${subnet} is too small`, `use /${longestPrefix[family]} or larger`);
+    if (length < shortestPrefix[family])
+      throw invalid(`network "${network}": subnet ${subnet} is too large`, `use /${shortestPrefix[family]} or smaller`);
     if (unusable.some((prefix) => overlaps(prefix, subnet))) {
-      throw invalid(`network "${network}": subnet ${subnet} is not for hosts (loopback, link-local, multicast or reserved)`, 'use a private prefix such as 10.9.0.0/16 or fd09::/64');
+      throw invalid(
+        `network "${network}": subnet ${subnet} is not for hosts (loopback, link-local, multicast or reserved)`,
+        'use a private prefix such as 10.9.0.0/16 or fd09::/64',
+      );
     }
   }
 }
 
-const unusable = ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/3', '::/8', 'fe80::/10', 'ff00::/8', 'fdfe:7761:7272:656e::/64'] as Cidr[];
+const unusable = [
+  '0.0.0.0/8',
+  '127.0.0.0/8',
+  '169.254.0.0/16',
+  '224.0.0.0/3',
+  '::/8',
+  'fe80::/10',
+  'ff00::/8',
+  'fdfe:7761:7272:656e::/64',
+] as Cidr[];
 
 export function parseAttach(input: unknown): AttachInput {
   const wish = parse(attachWish, input, 'attach');
@@ -113,7 +148,9 @@ function byFamily<T extends Ip | Cidr>(list: readonly T[]): T[] {
 }
 
 function within(outer: Cidr, inner: Cidr): boolean {
-  return familyOf(outer) === familyOf(inner) && prefixLength(inner) >= prefixLength(outer) && contains(outer, firstOf(inner));
+  return (
+    familyOf(outer) === familyOf(inner) && prefixLength(inner) >= prefixLength(outer) && contains(outer, firstOf(inner))
+  );
 }
 
 function firstOf(prefix: Cidr): Ip {
@@ -123,7 +160,12 @@ function firstOf(prefix: Cidr): Ip {
 /** Does a larger subnet hold all of a smaller one, so that a network may grow into it? */
 export function holds(outer: Cidr, inner: Cidr): boolean {
   const [a, b] = [rangeOf(outer), rangeOf(inner)];
-  return a.family === b.family && a.first <= b.first && a.last >= b.last && toNumber(firstOf(outer)) <= toNumber(firstOf(inner));
+  return (
+    a.family === b.family &&
+    a.first <= b.first &&
+    a.last >= b.last &&
+    toNumber(firstOf(outer)) <= toNumber(firstOf(inner))
+  );
 }
 
 function parse<Schema extends z.ZodType>(schema: Schema, input: unknown, what: string): z.output<Schema> {

@@ -111,7 +111,9 @@ function birth(netns: Netns, link: Link): Step[] {
 
 /** Only the fields that differ, so that a change to one never disturbs another. */
 function changed(want: Link, have: Link | undefined): Link {
-  const fields = Object.entries(want).filter(([field, value]) => field !== 'kind' && !covers(have, { [field]: value }, []));
+  const fields = Object.entries(want).filter(
+    ([field, value]) => field !== 'kind' && !covers(have, { [field]: value }, []),
+  );
   return { name: want.name, ...Object.fromEntries(fields) };
 }
 

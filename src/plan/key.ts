@@ -11,5 +11,7 @@ export function endpointKey(network: NetworkId, endpoint: EndpointId): Key {
 export function partsOf(key: Key): { network?: NetworkId; endpoint?: EndpointId } {
   if (key === 'node') return {};
   const [network, , endpoint] = key.split('/');
-  return endpoint ? { network: network as NetworkId, endpoint: endpoint as EndpointId } : { network: network as NetworkId };
+  return endpoint
+    ? { network: network as NetworkId, endpoint: endpoint as EndpointId }
+    : { network: network as NetworkId };
 }

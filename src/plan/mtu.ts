@@ -1,6 +1,6 @@
+import { familyOf } from '../model/ip.ts';
 import type { Network } from '../model/network.ts';
 import type { Node } from '../model/node.ts';
-import { familyOf } from '../model/ip.ts';
 import type { View } from '../model/view.ts';
 
 /** Outer Ethernet payload a plain VXLAN packet needs: IP 20 or 40, UDP 8, VXLAN 8, inner Ethernet 14 (RFC 7348). */

@@ -55,7 +55,8 @@ export const isOurs = {
 function macOf(kind: number, rest: readonly number[]): Mac {
   return [kind, ...rest].map((byte) => (byte & 0xff).toString(16).padStart(2, '0')).join(':') as Mac;
 }
-const device = (kind: number, vni: Vni, index: number): Mac => macOf(kind, [vni >> 16, vni >> 8, vni, index >> 8, index]);
+const device = (kind: number, vni: Vni, index: number): Mac =>
+  macOf(kind, [vni >> 16, vni >> 8, vni, index >> 8, index]);
 export const bridgeMac = (vni: Vni, index: number): Mac => device(0x0e, vni, index);
 export const vxlanMac = (vni: Vni, index: number): Mac => device(0x06, vni, index);
 export const uplinkMac = (vni: Vni, end: 'host' | 'network'): Mac => device(0x16, vni, end === 'host' ? 1 : 2);

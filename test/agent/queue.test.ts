@@ -7,7 +7,10 @@ const key = (name: string): Key => name as Key;
 
 test('a key waits at most once, and each runs in the order it came', async () => {
   const ran: Key[] = [];
-  const queue = new Queue(async (one) => void ran.push(one), () => {});
+  const queue = new Queue(
+    async (one) => void ran.push(one),
+    () => {},
+  );
   for (const name of ['a', 'b', 'a', 'b']) queue.add(key(name));
   await queue.done(key('c'));
   assert.deepEqual(ran, ['a', 'b', 'c']);
@@ -20,10 +23,13 @@ test('done waits for a run that begins after it was asked', async () => {
   const gate = new Promise<void>((resolve) => {
     release = resolve;
   });
-  const queue = new Queue(async () => {
-    begun++;
-    if (begun === 1) await gate;
-  }, () => {});
+  const queue = new Queue(
+    async () => {
+      begun++;
+      if (begun === 1) await gate;
+    },
+    () => {},
+  );
   queue.add(key('a'));
   await new Promise(setImmediate);
   const done = queue.done(key('a'));
@@ -56,7 +62,10 @@ test('a failed key comes back by itself; who waited is told at once', async () =
 });
 
 test('a closed queue takes nothing and keeps nobody waiting', async () => {
-  const queue = new Queue(async () => {}, () => {});
+  const queue = new Queue(
+    async () => {},
+    () => {},
+  );
   await queue.close();
   await assert.rejects(queue.done(key('a')), /stopping/);
 });

@@ -65,7 +65,11 @@ test('a namespace that ended, was replaced, or belongs to an earlier boot is gon
     if (harm === 'replaced') kernel.inodes.set(here.netns, 7);
     const later = harm === 'rebooted' ? new Reconciler(kernel, a.id, 'another boot') : reconciler;
     const { gone } = await later.run(world, app.id);
-    assert.deepEqual(gone.map(({ name }) => name), harm === 'rebooted' ? ['here', 'second'] : ['here'], harm);
+    assert.deepEqual(
+      gone.map(({ name }) => name),
+      harm === 'rebooted' ? ['here', 'second'] : ['here'],
+      harm,
+    );
   }
 });
 
@@ -73,7 +77,7 @@ test('each op failing once, in turn: the next pass heals it', async () => {
   const world = view([a, b], [app], [here, there]);
   const { kernel: clean, reconciler: first } = setup();
   await first.run(world, app.id);
-  const wanted = JSON.stringify([...clean.spaces.get('/run/netns/warren-1048576')?.links.keys() ?? []].sort());
+  const wanted = JSON.stringify([...(clean.spaces.get('/run/netns/warren-1048576')?.links.keys() ?? [])].sort());
   for (let nth = 0; nth < clean.applied.length; nth++) {
     const { kernel, reconciler } = setup();
     let seen = 0;
@@ -81,7 +85,10 @@ test('each op failing once, in turn: the next pass heals it', async () => {
     await assert.rejects(reconciler.run(world, app.id), /EIO/);
     await reconciler.run(world, app.id);
     assert.deepEqual((await reconciler.run(world, app.id)).steps, [], `after op ${nth}`);
-    assert.equal(JSON.stringify([...kernel.spaces.get('/run/netns/warren-1048576')?.links.keys() ?? []].sort()), wanted);
+    assert.equal(
+      JSON.stringify([...(kernel.spaces.get('/run/netns/warren-1048576')?.links.keys() ?? [])].sort()),
+      wanted,
+    );
   }
 });
 

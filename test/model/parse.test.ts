@@ -20,7 +20,10 @@ test('a network’s defaults: encrypted, automatic, open', () => {
 });
 
 test('IPv4 comes first in every list', () => {
-  assert.deepEqual(parseNetwork({ name: 'a', subnets: ['fd09::/64', '10.9.0.0/16'] }).subnets, ['10.9.0.0/16', 'fd09::/64']);
+  assert.deepEqual(parseNetwork({ name: 'a', subnets: ['fd09::/64', '10.9.0.0/16'] }).subnets, [
+    '10.9.0.0/16',
+    'fd09::/64',
+  ]);
 });
 
 const badNetworks: readonly (readonly [what: string, input: Record<string, unknown>])[] = [

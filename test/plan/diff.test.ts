@@ -7,8 +7,12 @@ import { nothing, type Scope } from '../../src/plan/scope.ts';
 import { render } from '../support/render.ts';
 
 const net = { path: '/run/netns/warren-1048576' };
-const scope = (state: Partial<NetnsState>): Scope => ({ namespaces: ['warren-1048576'], wishes: [{ netns: net, state: { ...nothing, ...state } }] });
-const steps = (want: Partial<NetnsState>, have: Partial<NetnsState>): string => render(order(diff(scope(want), scope(have))));
+const scope = (state: Partial<NetnsState>): Scope => ({
+  namespaces: ['warren-1048576'],
+  wishes: [{ netns: net, state: { ...nothing, ...state } }],
+});
+const steps = (want: Partial<NetnsState>, have: Partial<NetnsState>): string =>
+  render(order(diff(scope(want), scope(have))));
 
 test('equal is nothing to do, and fields nobody asked for do not matter', () => {
   const link = { name: 'br0', kind: 'bridge', mtu: 1450 };
@@ -17,18 +21,31 @@ test('equal is nothing to do, and fields nobody asked for do not matter', () => 
 
 test('only the field that differs is set', () => {
   const link = { name: 'br0', kind: 'bridge', mtu: 1450, up: true };
-  assert.equal(steps({ links: [link] }, { links: [{ ...link, mtu: 1500 }] }), '[warren-1048576] ip link set br0 mtu 1450\n');
+  assert.equal(
+    steps({ links: [link] }, { links: [{ ...link, mtu: 1500 }] }),
+    '[warren-1048576] ip link set br0 mtu 1450\n',
+  );
 });
 
 test('a vxlan with another vni is another link', () => {
   const vxlan = { vni: 1048576, local: '10.0.0.1', port: 4790, learning: false, proxy: true };
-  const text = steps({ links: [{ name: 'vx0', kind: 'vxlan', vxlan }] }, { links: [{ name: 'vx0', kind: 'vxlan', vxlan: { ...vxlan, local: '10.0.0.2' } }] });
-  assert.match(text, /^\[warren-1048576\] ip link del vx0\nip link add wvx1048576 .*netns warren-1048576.*\n\[warren-1048576\] ip link set wvx1048576 name vx0\n$/);
+  const text = steps(
+    { links: [{ name: 'vx0', kind: 'vxlan', vxlan }] },
+    { links: [{ name: 'vx0', kind: 'vxlan', vxlan: { ...vxlan, local: '10.0.0.2' } }] },
+  );
+  assert.match(
+    text,
+    /^\[warren-1048576\] ip link del vx0\nip link add wvx1048576 .*netns warren-1048576.*\n\[warren-1048576\] ip link set wvx1048576 name vx0\n$/,
+  );
 });
 
 test('what is not ours stays, what is ours and unwanted goes', () => {
   const foreign: Partial<NetnsState> = {
-    links: [{ name: 'lo', kind: '' }, { name: 'probe0', kind: 'veth' }, { name: 'wlan0', kind: '' }],
+    links: [
+      { name: 'lo', kind: '' },
+      { name: 'probe0', kind: 'veth' },
+      { name: 'wlan0', kind: '' },
+    ],
     addrs: [{ dev: 'probe0', address: '192.0.2.1/24' }],
     routes: [{ dst: '192.0.2.0/24', dev: 'probe0', protocol: 3 }],
     neighs: [{ dev: 'vx0', dst: '10.9.0.99', lladdr: '02:00:00:00:00:01' }],
@@ -36,7 +53,10 @@ test('what is not ours stays, what is ours and unwanted goes', () => {
   };
   assert.equal(steps({}, foreign), '');
   const ours: Partial<NetnsState> = {
-    links: [{ name: 'wabcdefghijkl', kind: 'veth' }, { name: 'wvx1048576', kind: 'vxlan' }],
+    links: [
+      { name: 'wabcdefghijkl', kind: 'veth' },
+      { name: 'wvx1048576', kind: 'vxlan' },
+    ],
     routes: [{ dst: '0.0.0.0/0', dev: 'up0', protocol: 119 }],
     neighs: [{ dev: 'vx0', dst: '10.9.0.12', lladdr: '0a:00:00:00:00:01', protocol: 119 }],
     fdb: [{ dev: 'vx0', lladdr: '0a:00:00:00:00:01', via: 'self', dst: '10.77.0.2', externLearn: true }],
@@ -53,10 +73,21 @@ test('a sysctl that the kernel does not have is left out, one of a link to come 
       { key: 'net/ipv6/conf/br0/accept_ra', value: '0' },
     ],
   };
-  assert.equal(steps(state, {}), '[warren-1048576] sysctl -w net.ipv6.conf.br0.accept_ra=0\n[warren-1048576] ip link add br0 type bridge\n');
+  assert.equal(
+    steps(state, {}),
+    '[warren-1048576] sysctl -w net.ipv6.conf.br0.accept_ra=0\n[warren-1048576] ip link add br0 type bridge\n',
+  );
 });
 
 test('a container’s namespace is never cleaned by us: what we had in it went with its veth', () => {
-  const inside: Scope = { namespaces: [], wishes: [{ netns: { path: '/run/netns/c1' }, state: { ...nothing, routes: [{ dst: '0.0.0.0/0', dev: 'eth0', protocol: 119 }] } }] };
+  const inside: Scope = {
+    namespaces: [],
+    wishes: [
+      {
+        netns: { path: '/run/netns/c1' },
+        state: { ...nothing, routes: [{ dst: '0.0.0.0/0', dev: 'eth0', protocol: 119 }] },
+      },
+    ],
+  };
   assert.deepEqual(diff({ namespaces: [], wishes: [] }, inside), []);
 });

@@ -36,7 +36,9 @@ test('an endpoint comes and goes, here and elsewhere: constant work', () => {
 
 test('an internal network has no way out', () => {
   const internal = { ...app, internal: true };
-  const text = render(order(diff(networkScope(view([a, b], [internal], [here]), a, { ...followed(), network: internal }), none)));
+  const text = render(
+    order(diff(networkScope(view([a, b], [internal], [here]), a, { ...followed(), network: internal }), none)),
+  );
   assert.doesNotMatch(text, /up0|masquerade|0\.0\.0\.0\/0|::\/0/);
 });
 
@@ -49,5 +51,8 @@ test('the MTU follows the smallest member', () => {
 test('an endpoint that moved to another VTEP is replaced, not added', () => {
   const moved = view([a, { ...b, underlay: '10.77.0.9' as typeof b.underlay }], [app], [here, there]);
   const steps = order(diff(networkScope(moved, a, followed(moved)), networkScope(whole, a, followed())));
-  assert.equal(render(steps), `[warren-1048576] bridge fdb replace ${there.mac} dev vx0 self dst 10.77.0.9 extern_learn\n`);
+  assert.equal(
+    render(steps),
+    `[warren-1048576] bridge fdb replace ${there.mac} dev vx0 self dst 10.77.0.9 extern_learn\n`,
+  );
 });

@@ -66,11 +66,12 @@ export class FakeKernel implements Kernel {
     };
     switch (op.op) {
       case 'netns.add':
-        return void (this.spaces.has(`/run/netns/${op.name}`)
-          ? refuse('EEXIST')
-          : this.addNetns(`/run/netns/${op.name}`));
+        if (this.spaces.has(`/run/netns/${op.name}`)) refuse('EEXIST');
+        this.addNetns(`/run/netns/${op.name}`);
+        return;
       case 'netns.del':
-        return void this.spaces.delete(`/run/netns/${op.name}`);
+        this.spaces.delete(`/run/netns/${op.name}`);
+        return;
       case 'link.add': {
         const target = op.link.netns ? this.#space(op.link.netns) : space;
         if (target.links.has(op.link.name)) refuse('EEXIST');
@@ -92,33 +93,44 @@ export class FakeKernel implements Kernel {
         return;
       }
       case 'link.del':
-        return void space.links.delete(op.name);
+        space.links.delete(op.name);
+        return;
       case 'addr.set':
-        return void space.addrs.set(`${op.addr.dev} ${op.addr.address}`, op.addr);
+        space.addrs.set(`${op.addr.dev} ${op.addr.address}`, op.addr);
+        return;
       case 'route.set':
-        return void space.routes.set(op.route.dst, op.route);
+        space.routes.set(op.route.dst, op.route);
+        return;
       case 'route.del':
-        return void space.routes.delete(op.route.dst);
+        space.routes.delete(op.route.dst);
+        return;
       case 'neigh.set':
-        return void space.neighs.set(op.neigh.dst, op.neigh);
+        space.neighs.set(op.neigh.dst, op.neigh);
+        return;
       case 'neigh.del':
-        return void space.neighs.delete(op.neigh.dst);
+        space.neighs.delete(op.neigh.dst);
+        return;
       case 'fdb.set':
-        return void space.fdb.set(`${op.fdb.via} ${op.fdb.lladdr}`, op.fdb);
+        space.fdb.set(`${op.fdb.via} ${op.fdb.lladdr}`, op.fdb);
+        return;
       case 'fdb.del':
-        return void space.fdb.delete(`${op.fdb.via} ${op.fdb.lladdr}`);
+        space.fdb.delete(`${op.fdb.via} ${op.fdb.lladdr}`);
+        return;
       case 'sysctl.set':
-        return void space.sysctls.set(op.sysctl.key, op.sysctl);
+        space.sysctls.set(op.sysctl.key, op.sysctl);
+        return;
       case 'nft.set':
-        return void space.nft.set(op.table.name, op.table);
+        space.nft.set(op.table.name, op.table);
+        return;
       case 'nft.del':
-        return void space.nft.delete(op.name);
+        space.nft.delete(op.name);
+        return;
       default:
-        return refuse('EOPNOTSUPP');
+        refuse('EOPNOTSUPP');
     }
   }
 
-  // biome-ignore lint/correctness/useYield: nothing ever happens by itself here
+  /** Nothing ever happens by itself here. */
   async *watch(): AsyncIterable<void> {}
 
   async identify(path: string): Promise<NetnsId | undefined> {

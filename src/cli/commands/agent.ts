@@ -4,12 +4,17 @@ import { requireRoot } from '../root.ts';
 export default command({
   run: async (args) => {
     requireRoot();
-    const [{ Agent }, { pathsOf, requireConfig }, { openLog }] = await Promise.all([import('../../agent/agent.ts'), import('../../agent/config.ts'), import('../../agent/log.ts')]);
+    const [{ Agent }, { methodsOf }, { pathsOf, requireConfig }, { openLog }] = await Promise.all([
+      import('../../agent/agent.ts'),
+      import('../../agent/methods.ts'),
+      import('../../agent/config.ts'),
+      import('../../agent/log.ts'),
+    ]);
     const paths = pathsOf(args);
     const agent = new Agent(requireConfig(paths.config), paths, openLog(args.verbose === true));
     for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(signal, () => void agent.stop());
     try {
-      await agent.start();
+      await agent.start(methodsOf(agent));
       await agent.ended;
     } finally {
       await agent.stop();

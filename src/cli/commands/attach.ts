@@ -1,5 +1,5 @@
-import { isAbsolute, resolve } from 'node:path';
 import { existsSync } from 'node:fs';
+import { isAbsolute, resolve } from 'node:path';
 import type { EndpointJson } from '../../control/present.ts';
 import { WarrenError } from '../../model/error.ts';
 import { ask, given, pairs } from '../ask.ts';
@@ -16,7 +16,11 @@ export default command({
       .option('ip', { type: 'string', array: true, nargs: 1, describe: 'this address; one per family' })
       .option('mac', { type: 'string', describe: 'this MAC address' })
       .option('ifname', { type: 'string', describe: 'the interface’s name (default: first free ethN)' })
-      .option('default-route', { type: 'boolean', default: true, describe: 'a default route, where the namespace has none' })
+      .option('default-route', {
+        type: 'boolean',
+        default: true,
+        describe: 'a default route, where the namespace has none',
+      })
       .option('service', { type: 'string', describe: 'join this service' })
       .option('label', { type: 'string', array: true, nargs: 1, describe: 'K=V' })
       .option('if-not-exists', { type: 'boolean', describe: 'fine when the namespace is attached to it already' }),
@@ -40,8 +44,10 @@ export function netnsPath(args: { netns?: string | undefined; pid?: number | und
     throw new WarrenError('invalid_input', 'which network namespace?', 'give either --netns NAME or --pid PID');
   }
   if (args.pid !== undefined) {
-    if (!Number.isInteger(args.pid) || args.pid < 1) throw new WarrenError('invalid_input', '--pid must be a process id');
-    if (!existsSync(`/proc/${args.pid}`)) throw new WarrenError('pid_not_found', `no process ${args.pid}`, 'give the pid of a running process');
+    if (!Number.isInteger(args.pid) || args.pid < 1)
+      throw new WarrenError('invalid_input', '--pid must be a process id');
+    if (!existsSync(`/proc/${args.pid}`))
+      throw new WarrenError('pid_not_found', `no process ${args.pid}`, 'give the pid of a running process');
     return `/proc/${args.pid}/ns/net`;
   }
   const netns = args.netns as string;

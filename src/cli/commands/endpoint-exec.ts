@@ -5,13 +5,21 @@ import { child } from '../child.ts';
 import { command } from '../command.ts';
 
 export default command({
-  options: (yargs) => yargs.positional('endpoint', { type: 'string', demandOption: true, describe: 'name, NETWORK/NAME or id' }),
+  options: (yargs) =>
+    yargs.positional('endpoint', { type: 'string', demandOption: true, describe: 'name, NETWORK/NAME or id' }),
   run: async (args) => {
     const argv = args['--'] ?? [];
-    if (argv.length === 0) throw new WarrenError('invalid_input', 'which command?', 'write: warren endpoint exec NAME -- CMD…');
-    const endpoint = await ask<EndpointJson & { local: boolean }>(args, 'endpoint.inspect', { endpoint: args.endpoint });
+    if (argv.length === 0)
+      throw new WarrenError('invalid_input', 'which command?', 'write: warren endpoint exec NAME -- CMD…');
+    const endpoint = await ask<EndpointJson & { local: boolean }>(args, 'endpoint.inspect', {
+      endpoint: args.endpoint,
+    });
     if (!endpoint.local) {
-      throw new WarrenError('endpoint_not_found', `endpoint "${endpoint.name}" lives on node "${endpoint.node}"`, `run it there`);
+      throw new WarrenError(
+        'endpoint_not_found',
+        `endpoint "${endpoint.name}" lives on node "${endpoint.node}"`,
+        `run it there`,
+      );
     }
     return child('nsenter', [`--net=${endpoint.netns}`, '--', ...argv]).status;
   },

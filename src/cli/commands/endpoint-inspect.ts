@@ -3,7 +3,8 @@ import { command } from '../command.ts';
 import { fields, show } from '../output.ts';
 
 export default command({
-  options: (yargs) => yargs.positional('endpoint', { type: 'string', demandOption: true, describe: 'name, NETWORK/NAME or id' }),
+  options: (yargs) =>
+    yargs.positional('endpoint', { type: 'string', demandOption: true, describe: 'name, NETWORK/NAME or id' }),
   run: async (args) => {
     show(args, await ask<Record<string, unknown>>(args, 'endpoint.inspect', { endpoint: args.endpoint }), fields);
     return 0;

@@ -3,42 +3,71 @@ import { hostname } from 'node:os';
 import { WarrenError } from '../../model/error.ts';
 import { given } from '../ask.ts';
 import { command } from '../command.ts';
-import { requireRoot } from '../root.ts';
 import { fields, show } from '../output.ts';
+import { requireRoot } from '../root.ts';
 
 export default command({
   options: (yargs) =>
     yargs
       .option('cluster', { type: 'string', describe: 'the cluster’s name', defaultDescription: 'default' })
-      .option('store', { type: 'string', describe: 'redis:// URL, or - to read it from stdin; without it this host runs the store' })
+      .option('store', {
+        type: 'string',
+        describe: 'redis:// URL, or - to read it from stdin; without it this host runs the store',
+      })
       .option('store-file', { type: 'string', describe: 'a file that holds the URL' })
       .option('advertise', { type: 'string', describe: 'address or interface the other hosts reach this one by' })
-      .option('data-port', { type: 'number', describe: 'VXLAN UDP port of encrypted networks; plain ones use the next', defaultDescription: '4789' })
-      .option('name', { type: 'string', describe: 'this host’s name in the cluster', defaultDescription: 'its hostname' }),
+      .option('data-port', {
+        type: 'number',
+        describe: 'VXLAN UDP port of encrypted networks; plain ones use the next',
+        defaultDescription: '4789',
+      })
+      .option('name', {
+        type: 'string',
+        describe: 'this host’s name in the cluster',
+        defaultDescription: 'its hostname',
+      }),
   run: async (args) => {
     requireRoot();
-    const [{ initHost }, { pathsOf }] = await Promise.all([import('../../agent/init.ts'), import('../../agent/config.ts')]);
+    const [{ initHost }, { pathsOf }] = await Promise.all([
+      import('../../agent/init.ts'),
+      import('../../agent/config.ts'),
+    ]);
     const { env } = process;
     const cluster = args.cluster ?? env.WARREN_CLUSTER;
     const advertise = args.advertise ?? env.WARREN_ADVERTISE;
     const dataPort = args.dataPort ?? (env.WARREN_DATA_PORT === undefined ? undefined : Number(env.WARREN_DATA_PORT));
     const store = storeUrl(args) ?? env.WARREN_STORE;
     const name = args.name ?? env.WARREN_NAME ?? hostname().split('.')[0] ?? 'node';
-    const result = await initHost({ ...given({ cluster, advertise, dataPort, store }), name } as Parameters<typeof initHost>[0], pathsOf(args));
-    show(args, { node: result.node, cluster: result.cluster }, (shown) => `${fields({ node: shown.node.name, address: shown.node.address, cluster: shown.cluster.name, store: result.store })}\n\n${next(result.cluster.created)}`);
+    const result = await initHost(
+      { ...given({ cluster, advertise, dataPort, store }), name } as Parameters<typeof initHost>[0],
+      pathsOf(args),
+    );
+    show(
+      args,
+      { node: result.node, cluster: result.cluster },
+      (shown) =>
+        `${fields({ node: shown.node.name, address: shown.node.address, cluster: shown.cluster.name, store: result.store })}\n\n${next(result.cluster.created)}`,
+    );
     return 0;
   },
 });
 
 function next(created: boolean): string {
-  const more = created ? 'on every other host: warren init --store-file FILE (the store’s URL is in the config file here)\n' : '';
+  const more = created
+    ? 'on every other host: warren init --store-file FILE (the store’s URL is in the config file here)\n'
+    : '';
   return `${more}next: warren agent   (in the foreground, or from your service manager)`;
 }
 
 /** From a file, stdin or the environment; a password on the command line is in everybody's process list. */
 function storeUrl(args: { store?: string | undefined; storeFile?: string | undefined }): string | undefined {
   const onArgv = process.argv.some((word) => /^(--store=)?[a-z+]+:\/\/[^/@]*:[^/@]+@/.test(word));
-  if (onArgv) throw new WarrenError('password_on_argv', 'a password on the command line can be read by every user of this host', 'give the URL by --store-file FILE, --store - (stdin) or WARREN_STORE');
+  if (onArgv)
+    throw new WarrenError(
+      'password_on_argv',
+      'a password on the command line can be read by every user of this host',
+      'give the URL by --store-file FILE, --store - (stdin) or WARREN_STORE',
+    );
   if (args.storeFile !== undefined) return readUrl(args.storeFile);
   return args.store === '-' ? readUrl('/dev/stdin') : args.store;
 }

@@ -3,7 +3,12 @@ import { command } from '../command.ts';
 import { fields, show } from '../output.ts';
 
 export default command({
-  options: (yargs) => yargs.positional('network', { type: 'string', demandOption: true, describe: 'name, id, or 4 or more characters of its id' }),
+  options: (yargs) =>
+    yargs.positional('network', {
+      type: 'string',
+      demandOption: true,
+      describe: 'name, id, or 4 or more characters of its id',
+    }),
   run: async (args) => {
     show(args, await ask<Record<string, unknown>>(args, 'network.inspect', { network: args.network }), fields);
     return 0;

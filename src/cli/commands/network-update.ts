@@ -7,7 +7,12 @@ export default command({
   options: (yargs) =>
     yargs
       .positional('network', { type: 'string', demandOption: true, describe: 'name or id' })
-      .option('subnet', { type: 'string', array: true, nargs: 1, describe: 'a larger CIDR that contains the present one' })
+      .option('subnet', {
+        type: 'string',
+        array: true,
+        nargs: 1,
+        describe: 'a larger CIDR that contains the present one',
+      })
       .option('label', { type: 'string', array: true, nargs: 1, describe: 'K=V' }),
   run: async (args) => {
     const labels = args.label && pairs(args.label);

@@ -19,9 +19,16 @@ export default command({
       .option('env', { alias: 'e', type: 'string', array: true, nargs: 1, describe: 'K=V for the command' }),
   run: async (args) => {
     const argv = args['--'] ?? [];
-    if (argv.length === 0) throw new WarrenError('invalid_input', 'which command?', 'write: warren run NETWORK -- CMD…');
+    if (argv.length === 0)
+      throw new WarrenError('invalid_input', 'which command?', 'write: warren run NETWORK -- CMD…');
     try {
-      return await runAttached(args, args.network, argv, given({ name: args.name, service: args.service }), args.env ?? []);
+      return await runAttached(
+        args,
+        args.network,
+        argv,
+        given({ name: args.name, service: args.service }),
+        args.env ?? [],
+      );
     } catch (error) {
       fail(error, args.json === true);
       return 125;
@@ -29,8 +36,16 @@ export default command({
   },
 });
 
-async function runAttached(args: object, network: string, argv: readonly string[], wish: Record<string, unknown>, env: readonly string[]): Promise<number> {
-  const variables = Object.fromEntries(env.map((word) => [word.split('=', 1)[0] ?? '', word.slice(word.indexOf('=') + 1)]));
+async function runAttached(
+  args: object,
+  network: string,
+  argv: readonly string[],
+  wish: Record<string, unknown>,
+  env: readonly string[],
+): Promise<number> {
+  const variables = Object.fromEntries(
+    env.map((word) => [word.split('=', 1)[0] ?? '', word.slice(word.indexOf('=') + 1)]),
+  );
   // The command must not outlive us unattended: its namespace goes with it, and the agent sees that.
   const started = child('setpriv', ['--pdeathsig', 'KILL', 'unshare', '--net', 'sh', '-c', gate, 'sh', ...argv], {
     env: { ...process.env, ...variables },
@@ -46,7 +61,11 @@ async function runAttached(args: object, network: string, argv: readonly string[
   await Promise.race([born, early]);
   let endpoint: EndpointJson;
   try {
-    endpoint = await ask<EndpointJson>(args, 'endpoint.attach', { network, netns: `/proc/${started.process.pid}/ns/net`, ...wish });
+    endpoint = await ask<EndpointJson>(args, 'endpoint.attach', {
+      network,
+      netns: `/proc/${started.process.pid}/ns/net`,
+      ...wish,
+    });
   } catch (error) {
     go.end(); // the gate reads the end of file and gives up
     await started.status;

@@ -6,7 +6,20 @@ import type { Network } from '../../model/network.ts';
 import type { Node } from '../../model/node.ts';
 import type { NetworkView, View } from '../../model/view.ts';
 import { mtuOf } from '../mtu.ts';
-import { bridge, bridgeMac, hostUplink, namespaceOf, netnsOf, protocol, tableName, transit, uplink, uplinkMac, vxlan, vxlanMac } from '../names.ts';
+import {
+  bridge,
+  bridgeMac,
+  hostUplink,
+  namespaceOf,
+  netnsOf,
+  protocol,
+  tableName,
+  transit,
+  uplink,
+  uplinkMac,
+  vxlan,
+  vxlanMac,
+} from '../names.ts';
 import type { Scope } from '../scope.ts';
 import { merge, nothing } from '../scope.ts';
 import { endpointScope } from './endpoint.ts';
@@ -80,7 +93,10 @@ function fabric(view: View, self: Node, network: Network): Scope {
     // Forwarded IPv6 packets are solicited for from a link-local address; without one they are dropped.
     { dev: bridge, address: 'fe80::1/64', nodad: true },
   ];
-  return { namespaces: [namespaceOf(vni)], wishes: [{ netns: netnsOf(vni), state: { ...nothing, links, addrs, sysctls } }] };
+  return {
+    namespaces: [namespaceOf(vni)],
+    wishes: [{ netns: netnsOf(vni), state: { ...nothing, links, addrs, sysctls } }],
+  };
 }
 
 const masquerade = `chain egress {

@@ -1,0 +1,141 @@
+import type { EndpointJson, NetworkJson, NodeJson } from '../../src/control/present.ts';
+import type { Guest } from '../lab/guest.ts';
+import type { Job, Result } from '../lab/job.ts';
+import { Lab, type LabOptions } from '../lab/lab.ts';
+import { waitFor } from './wait.ts';
+
+export type Status = {
+  node: NodeJson;
+  cluster: { id: string; name: string };
+  store: { url: string; connected: boolean; revision: number; lagMs: number; synced: boolean };
+  networks: number;
+  endpoints: number;
+  reconcile: { lastAt: string; ok: boolean; pending: number; lastError: string | null };
+  kernel: { features: Record<string, boolean> };
+  agent: { pid: number };
+};
+
+/** One lab guest as a host of a cluster: the built CLI, and a running agent. */
+export class Host {
+  readonly guest: Guest;
+  #agent: Job | undefined;
+
+  constructor(guest: Guest) {
+    this.guest = guest;
+  }
+
+  get name(): string {
+    return this.guest.name;
+  }
+
+  /** `warren ARGV --json`, which must succeed. */
+  json<T>(argv: string): Promise<T> {
+    return this.guest.json<T>(`warren ${argv} --json`);
+  }
+
+  /** `warren ARGV`, however it ends. */
+  warren(argv: string, env: Record<string, string> = {}): Promise<Result> {
+    return this.guest.run(`warren ${argv}`, { env });
+  }
+
+  async init(options: string): Promise<void> {
+    await this.guest.ok(`warren init ${options}`);
+  }
+
+  /** Starts the agent and waits until it is in the cluster and everything is as wished. */
+  async startAgent(): Promise<void> {
+    this.#agent = this.guest.spawn('exec warren agent -v >>/lab/$(hostname).agent 2>&1');
+    await this.settled();
+  }
+
+  async settled(): Promise<Status> {
+    return waitFor(
+      async () => {
+        const status = await this.json<Status>('status');
+        return status.store.synced && status.reconcile.pending === 0 && status.reconcile.ok && status;
+      },
+      { what: `the agent on ${this.name} to settle`, timeout: 15_000 },
+    );
+  }
+
+  /** kill -9, as when the kernel is out of memory. */
+  async killAgent(signal = 'KILL'): Promise<void> {
+    const { agent } = await this.json<Status>('status');
+    await this.guest.ok(`kill -${signal} ${agent.pid}`);
+    await this.#agent?.done;
+  }
+
+  async stopAgent(): Promise<void> {
+    await this.killAgent('TERM');
+  }
+
+  /** A container: a namespace with its loopback up, attached. */
+  async attach(network: string, netns: string, options = ''): Promise<EndpointJson> {
+    await this.guest.ok(`ip netns add ${netns}`);
+    return this.json<EndpointJson>(`attach ${network} --netns ${netns} ${options}`);
+  }
+
+  /** Runs a command in a container. */
+  inside(netns: string, command: string): Promise<Result> {
+    return this.guest.run(`ip netns exec ${netns} ${command}`);
+  }
+}
+
+/** Three hosts with a Redis on the first, all in one cluster, agents running. */
+export class Cluster implements AsyncDisposable {
+  readonly lab: Lab;
+  readonly hosts: readonly Host[];
+  readonly a: Host;
+  readonly b: Host;
+  readonly c: Host;
+
+  private constructor(lab: Lab) {
+    this.lab = lab;
+    this.hosts = lab.all.map((guest) => new Host(guest));
+    [this.a, this.b, this.c] = this.hosts as [Host, Host, Host];
+  }
+
+  static readonly store = 'redis://10.77.0.1:6379';
+
+  static async start(options: LabOptions = {}): Promise<Cluster> {
+    const cluster = await Cluster.boot(options);
+    try {
+      for (const host of cluster.hosts) await host.init(`--store ${Cluster.store} --advertise eth0`);
+      await Promise.all(cluster.hosts.map((host) => host.startAgent()));
+      return cluster;
+    } catch (error) {
+      await cluster.stop();
+      throw error;
+    }
+  }
+
+  /** The hosts and their store, nothing of warren yet. */
+  static async boot(options: LabOptions = {}): Promise<Cluster> {
+    const lab = await Lab.start(options);
+    const cluster = new Cluster(lab);
+    try {
+      await cluster.a.guest.ok(
+        'redis-server --daemonize yes --bind 10.77.0.1 127.0.0.1 --protected-mode no --save "" --dir /run',
+      );
+      await waitFor(() => cluster.a.guest.run('redis-cli -h 10.77.0.1 ping').then(({ code }) => code === 0), {
+        what: 'redis',
+      });
+      return cluster;
+    } catch (error) {
+      await cluster.stop();
+      throw error;
+    }
+  }
+
+  network(argv: string): Promise<NetworkJson> {
+    return this.a.json<NetworkJson>(`network create ${argv} --encrypt=false`);
+  }
+
+  stop(): Promise<void> {
+    return this.lab.stop();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+}
