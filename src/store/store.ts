@@ -32,7 +32,12 @@ export type EndpointWish = Omit<Endpoint, 'addresses' | 'state' | 'ifname'> & {
 };
 
 export type NodeWish = Omit<Node, 'index' | 'epoch'>;
-export type Lease = { node: NodeId; epoch: number; /** ISO 8601, by the store's clock */ lastSeen: string; alive: boolean };
+export type Lease = {
+  node: NodeId;
+  epoch: number /** ISO 8601, by the store's clock */;
+  lastSeen: string;
+  alive: boolean;
+};
 export type Usage = { subnet: Cidr; total: number; used: number; reserved: number; cooling: number };
 
 /** One entry of a scope's change stream. `value` undefined: the thing is gone. */
@@ -43,7 +48,8 @@ export type Change =
 
 /** Answer of the store to "what happened since": whole, or the changes in order. */
 export type Delta<Snapshot> =
-  | { kind: 'snapshot'; revision: Revision; snapshot: Snapshot }
+  /** `diverged`: this history does not contain the revision asked from: the store lost writes, or is another one. */
+  | { kind: 'snapshot'; revision: Revision; snapshot: Snapshot; diverged?: true }
   | { kind: 'changes'; revision: Revision; changes: readonly Change[] };
 export type RegistrySnapshot = { cluster: Cluster; nodes: readonly Node[]; networks: readonly Network[] };
 export type NetworkSnapshot = { endpoints: readonly Endpoint[] };
@@ -62,13 +68,22 @@ export interface Store {
 
   // cluster and nodes (registry slot)
   /** Makes the cluster, or finds it; two at once both succeed with the same answer. */
-  clusterInit(wish: { name: string; ula: Cidr; dataPort: number; underlayFamily: 4 | 6 }): Promise<{ cluster: Cluster; created: boolean }>;
+  clusterInit(wish: {
+    name: string;
+    ula: Cidr;
+    dataPort: number;
+    underlayFamily: 4 | 6;
+  }): Promise<{ cluster: Cluster; created: boolean }>;
   cluster(): Promise<Cluster | undefined>;
   /** Registers or refreshes; name_taken when another node has the name. Keeps index and epoch of one that is known. */
   nodeRegister(wish: NodeWish): Promise<Node>;
   nodeRemove(id: NodeId): Promise<boolean>;
   /** A new agent takes over: epoch + 1, lease taken, facts of the host refreshed. */
-  nodeStart(id: NodeId, facts: Pick<Node, 'underlay' | 'underlayMtu' | 'routes' | 'version'>, leaseMs: number): Promise<Node>;
+  nodeStart(
+    id: NodeId,
+    facts: Pick<Node, 'underlay' | 'underlayMtu' | 'routes' | 'version'>,
+    leaseMs: number,
+  ): Promise<Node>;
   /** Extends the lease; stale_epoch when a newer agent took over. */
   nodeRenew(id: NodeId, epoch: number, leaseMs: number): Promise<void>;
   leases(): Promise<readonly Lease[]>;
@@ -101,4 +116,3 @@ export interface Store {
   ping(): Promise<void>;
   close(): Promise<void>;
 }
-

@@ -1,0 +1,36 @@
+import type { Endpoint } from '../model/endpoint.ts';
+import { WarrenError } from '../model/error.ts';
+import type { Network } from '../model/network.ts';
+import type { Node } from '../model/node.ts';
+
+/*
+ * A document is one JSON object in lines, a group of members on each:
+ *   network   head / labels / vni vipPools / subnets / members
+ *   endpoint  head / addresses / state
+ *   node      identity / facts / joinedAt / index epoch
+ * We write what a wish says, scripts write what they decide, each on lines of its own. JSON text never contains a raw
+ * line end, so a script finds and replaces a line without decoding and encoding the rest, which cjson would damage
+ * (empty lists become {}, members it does not know of are kept by luck only).
+ */
+
+/** `{a: 1, b: 2}` → `"a":1,"b":2`; undefined members are left out. */
+export function members(object: object): string {
+  return JSON.stringify(object).slice(1, -1);
+}
+
+/** Equal wishes are equal texts, whatever order their keys came in. */
+export function sorted<T>(record: Readonly<Record<string, T>>): Record<string, T> {
+  return Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+export type Document = { node: Node; network: Network; endpoint: Endpoint };
+
+export function parseDocument<Kind extends keyof Document>(kind: Kind, text: string | undefined): Document[Kind] {
+  try {
+    const value: unknown = JSON.parse(text ?? '');
+    if (typeof value === 'object' && value !== null && 'id' in value) return value as Document[Kind];
+  } catch {
+    // Told below: a document nobody can read is never an empty one.
+  }
+  throw new WarrenError('store_schema', `the store holds a ${kind} that cannot be read`, 'was it edited by hand?');
+}

@@ -1,0 +1,80 @@
+import type { NetworkId } from '../model/id.ts';
+
+/*
+ * The only file that spells Redis keys. Two kinds of slots (the braces are a Redis Cluster hash tag):
+ *   warren:{CLUSTER}:…            the registry: cluster, nodes, leases, networks, vnis, prefixes
+ *   warren:{CLUSTER/NETWORKID}:…  one network: endpoints, names, addresses (by id: names may be reused)
+ * Both have `meta` (hash) and `changes` (stream, ids REVISION-MICROSECONDS).
+ *
+ * meta, both slots:  schema rev incarnation (this slot's history) root (the registry's incarnation)
+ * meta, registry:    clusterId name ula dataPort underlayFamily, cursors: vni index subnet4 subnet6 vip4 vip6
+ * meta, network:     id state(open|closing|gone) pool4 pool6, cursors: next4 next6
+ */
+
+/** Layout of keys and documents; scripts refuse another one (store_schema). */
+export const schema = '1';
+
+export type RegistryKeys = ReturnType<typeof registryKeys>;
+export type NetworkKeys = ReturnType<typeof networkKeys>;
+
+export function registryKeys(cluster: string) {
+  const key = (name: string) => `warren:{${cluster}}:${name}`;
+  return {
+    meta: key('meta'),
+    changes: key('changes'),
+    /** hash id -> document */
+    nodes: key('nodes'),
+    /** hash name -> id */
+    nodeNames: key('node-names'),
+    /** bitmap by index */
+    nodeIndexes: key('node-indexes'),
+    /** hash id -> `EPOCH EXPIRES SEEN` (milliseconds of the store's clock) */
+    leases: key('leases'),
+    /** hash id -> document */
+    networks: key('networks'),
+    /** hash name -> id */
+    networkNames: key('network-names'),
+    /** bitmap by vni - firstVni */
+    vnis: key('vnis'),
+    /** hash network id -> lines `s|v FIRSTHEX LASTHEX CIDR` (subnets and VIP pools) */
+    prefixes: key('prefixes'),
+    /** set of networks removed from the registry whose slot is not known to be purged yet */
+    purges: key('purges'),
+  };
+}
+
+export function networkKeys(cluster: string, network: NetworkId) {
+  const key = (name: string) => `warren:{${cluster}/${network}}:${name}`;
+  return {
+    meta: key('meta'),
+    changes: key('changes'),
+    /** hash id -> document */
+    endpoints: key('endpoints'),
+    /** hash name -> id; endpoints and services share it */
+    names: key('names'),
+    /** hash mac -> endpoint id */
+    macs: key('macs'),
+    /** hash NODE/BOOT/DEV/INODE -> endpoint id */
+    netns: key('netns'),
+    /** hash node id -> highest epoch seen here */
+    epochs: key('epochs'),
+    /** hash endpoint id -> NODE NAME MAC NETNS `HEX HEX`, one a line: what its detach gives back */
+    holds: key('holds'),
+    /** set of hex addresses never given out unasked */
+    reserved: key('reserved'),
+    /** hash hex address -> endpoint id, every address in use */
+    addresses4: key('addresses:4'),
+    /** bitmap by offset in the subnet: in use, cooling, reserved or special */
+    pool4: key('pool:4'),
+    /** sorted set of hex addresses by the millisecond at which they may be given out again */
+    cooling4: key('cooling:4'),
+    addresses6: key('addresses:6'),
+    pool6: key('pool:6'),
+    cooling6: key('cooling:6'),
+  };
+}
+
+/** Pub/sub channel of wake-ups; the message is '' (registry) or a network id. */
+export function wakeChannel(cluster: string): string {
+  return `warren:{${cluster}}:wake`;
+}

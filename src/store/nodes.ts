@@ -1,0 +1,130 @@
+import { randomBytes } from 'node:crypto';
+import { WarrenError } from '../model/error.ts';
+import type { ClusterId, NodeId } from '../model/id.ts';
+import { newId } from '../model/id.ts';
+import type { Cidr } from '../model/ip.ts';
+import type { Cluster, Node } from '../model/node.ts';
+import { members, parseDocument } from './document.ts';
+import { schema } from './keys.ts';
+import type { Session } from './session.ts';
+import { unexpected } from './session.ts';
+import type { Lease, NodeWish, Store } from './store.ts';
+
+/** Indexes are 14 bits on the wire; 0 is nobody. */
+const lastIndex = 16383;
+
+/** `clusterId name incarnation ula dataPort underlayFamily`, as the scripts give them. */
+export function parseCluster(fields: readonly (string | null | undefined)[]): Cluster {
+  const [id, name, incarnation, ula, dataPort, underlayFamily] = fields;
+  if (!id || !name || !incarnation || !ula) throw new WarrenError('store_schema', 'the store holds half a cluster');
+  return {
+    id: id as ClusterId,
+    name,
+    incarnation,
+    ula: ula as Cidr,
+    dataPort: Number(dataPort),
+    underlayFamily: underlayFamily === '6' ? 6 : 4,
+  };
+}
+
+export async function clusterInit(
+  session: Session,
+  wish: Parameters<Store['clusterInit']>[0],
+): Promise<{ cluster: Cluster; created: boolean }> {
+  const { meta, changes } = session.registry;
+  const incarnation = randomBytes(8).toString('hex');
+  const { name, ula, dataPort, underlayFamily } = wish;
+  const args = [session.channel, newId<'cluster'>(), incarnation, name, ula, dataPort, underlayFamily];
+  const [, created, ...fields] = await session.read('init-cluster-2', [meta, changes], args);
+  const cluster = parseCluster(fields);
+  session.remember(cluster, true);
+  return { cluster, created: created === '1' };
+}
+
+export async function cluster(session: Session): Promise<Cluster | undefined> {
+  const names = ['schema', 'clusterId', 'name', 'incarnation', 'ula', 'dataPort', 'underlayFamily'];
+  const [found, ...fields] = await session.connection.use((client) => client.hmget(session.registry.meta, ...names));
+  if (!found) return undefined;
+  if (found !== schema) session.refuse('store_schema', found);
+  const known = parseCluster(fields);
+  session.remember(known);
+  return known;
+}
+
+export async function nodeRegister(session: Session, wish: NodeWish): Promise<Node> {
+  const { meta, changes, nodes, nodeNames, nodeIndexes } = session.registry;
+  const { underlay, underlayMtu, routes, version, joinedAt, ...identity } = wish;
+  const facts = members({ underlay, underlayMtu, routes, version });
+  const args = [wish.id, wish.name, members(identity), facts, members({ joinedAt }), lastIndex];
+  const keys = [meta, changes, nodes, nodeNames, nodeIndexes];
+  const [status, detail] = session.present(await session.change('register-node-5', '', keys, args));
+  switch (status) {
+    case 'ok':
+      return parseDocument('node', detail);
+    case 'name_taken':
+      throw new WarrenError(
+        status,
+        `node name "${wish.name}" is taken by another node (${detail})`,
+        `choose another with --name, or remove that one: warren node rm ${detail}`,
+      );
+    case 'index_exhausted':
+      throw new WarrenError(status, `the cluster has ${lastIndex} nodes, more are not possible`);
+  }
+  throw unexpected(status);
+}
+
+export async function nodeRemove(session: Session, id: NodeId): Promise<boolean> {
+  const { meta, changes, nodes, nodeNames, nodeIndexes, leases } = session.registry;
+  const keys = [meta, changes, nodes, nodeNames, nodeIndexes, leases];
+  const [status, removed] = session.present(await session.change('remove-node-6', '', keys, [id]));
+  if (status !== 'ok') throw unexpected(status);
+  return removed === '1';
+}
+
+export async function nodeStart(
+  session: Session,
+  id: NodeId,
+  { underlay, underlayMtu, routes, version }: Parameters<Store['nodeStart']>[1],
+  leaseMs: number,
+): Promise<Node> {
+  const { meta, changes, nodes, leases } = session.registry;
+  const args = [id, members({ underlay, underlayMtu, routes, version }), leaseMs];
+  const [status, detail] = session.present(
+    await session.change('start-node-4', '', [meta, changes, nodes, leases], args),
+  );
+  if (status === 'ok') return parseDocument('node', detail);
+  throw status === 'node_not_found' ? unknownNode(id) : unexpected(status);
+}
+
+export async function nodeRenew(session: Session, id: NodeId, epoch: number, leaseMs: number): Promise<void> {
+  const { meta, nodes, leases } = session.registry;
+  const reply = await session.guarded('renew-node-3', [meta, nodes, leases], [id, epoch, leaseMs]);
+  const [status, detail] = session.present(reply);
+  if (status === 'ok') return;
+  if (status === 'stale_epoch') throw staleEpoch(epoch, detail);
+  throw status === 'node_not_found' ? unknownNode(id) : unexpected(status);
+}
+
+export async function leases(session: Session): Promise<readonly Lease[]> {
+  const reply = session.present(await session.read('read-leases-2', [session.registry.meta, session.registry.leases]));
+  const [, now, flat] = reply as unknown as [string, string, string[]];
+  const found: Lease[] = [];
+  for (let i = 0; i + 1 < flat.length; i += 2) {
+    const [epoch = 0, expires = 0, seen = 0] = (flat[i + 1] ?? '').split(' ').map(Number);
+    const lastSeen = new Date(seen).toISOString();
+    found.push({ node: flat[i] as NodeId, epoch, lastSeen, alive: expires > Number(now) });
+  }
+  return found;
+}
+
+export function staleEpoch(epoch: number, newest: string | undefined): WarrenError {
+  return new WarrenError(
+    'stale_epoch',
+    `a newer agent of this node has taken over (epoch ${newest}, ours is ${epoch})`,
+    'is the same node identity in use twice, on a cloned machine for instance?',
+  );
+}
+
+function unknownNode(id: NodeId): WarrenError {
+  return new WarrenError('node_not_found', `the cluster does not know node ${id}`, 'add this host with: warren init');
+}

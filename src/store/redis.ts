@@ -1,0 +1,164 @@
+import type { EndpointId, NetworkId, NodeId } from '../model/id.ts';
+import type { Cidr } from '../model/ip.ts';
+import type { Network } from '../model/network.ts';
+import type { Revision } from '../model/view.ts';
+import { Connection } from './connection.ts';
+import * as endpoints from './endpoints.ts';
+import * as networks from './networks.ts';
+import * as nodes from './nodes.ts';
+import { Session } from './session.ts';
+import * as since from './since.ts';
+import type { EndpointWish, NetworkPatch, NetworkWish, NodeWish, Store } from './store.ts';
+import { parseStoreUrl } from './url.ts';
+
+/** Something that keeps its text out of logs. */
+export type SecretLike = { reveal(): string };
+export type StoreOptions = {
+  /** How long a freed address rests before it is given out again. */
+  cooldownMs?: number;
+};
+
+/** Connects at the first call, and for ever again. The URL's forms are in url.ts. */
+export function openStore(url: string | SecretLike, cluster: string, options: StoreOptions = {}): Store {
+  return new RedisStore(typeof url === 'string' ? url : url.reveal(), cluster, options);
+}
+
+/** A table of contents: each verb is in the file of its noun. */
+class RedisStore implements Store {
+  readonly url: string;
+  readonly #session: Session;
+  readonly #connection: Connection;
+  readonly #cooldownMs: number;
+  #lagMs: number | undefined;
+  #wake: Set<(scope: '' | NetworkId) => void> | undefined;
+  readonly #again = new Set<(connected: boolean) => void>();
+
+  constructor(url: string, cluster: string, { cooldownMs = 30_000 }: StoreOptions) {
+    this.#connection = new Connection(parseStoreUrl(url));
+    this.#session = new Session(this.#connection, cluster);
+    this.#cooldownMs = cooldownMs;
+    this.url = this.#connection.place.url;
+  }
+
+  get connected(): boolean {
+    return this.#connection.connected;
+  }
+
+  get lagMs(): number | undefined {
+    return this.#lagMs;
+  }
+
+  onConnection(listener: (connected: boolean) => void): void {
+    this.#again.add(listener);
+    this.#connection.onConnection(listener);
+  }
+
+  clusterInit(wish: Parameters<Store['clusterInit']>[0]) {
+    return nodes.clusterInit(this.#session, wish);
+  }
+
+  cluster() {
+    return nodes.cluster(this.#session);
+  }
+
+  nodeRegister(wish: NodeWish) {
+    return nodes.nodeRegister(this.#session, wish);
+  }
+
+  nodeRemove(id: NodeId) {
+    return nodes.nodeRemove(this.#session, id);
+  }
+
+  nodeStart(id: NodeId, facts: Parameters<Store['nodeStart']>[1], leaseMs: number) {
+    return nodes.nodeStart(this.#session, id, facts, leaseMs);
+  }
+
+  nodeRenew(id: NodeId, epoch: number, leaseMs: number) {
+    return nodes.nodeRenew(this.#session, id, epoch, leaseMs);
+  }
+
+  leases() {
+    return nodes.leases(this.#session);
+  }
+
+  networkCreate(wish: NetworkWish, avoid: readonly Cidr[]) {
+    return networks.networkCreate(this.#session, wish, avoid);
+  }
+
+  networkUpdate(id: NetworkId, patch: NetworkPatch, avoid: readonly Cidr[]) {
+    return networks.networkUpdate(this.#session, id, patch, avoid);
+  }
+
+  networkRemove(id: NetworkId, force: boolean) {
+    return networks.networkRemove(this.#session, id, force);
+  }
+
+  networkJoin(id: NetworkId, node: NodeId) {
+    return networks.networkJoin(this.#session, id, node);
+  }
+
+  networkLeave(id: NetworkId, node: NodeId) {
+    return networks.networkLeave(this.#session, id, node);
+  }
+
+  usage(id: NetworkId) {
+    return networks.usage(this.#session, id);
+  }
+
+  endpointAttach(network: Network, wish: EndpointWish) {
+    return endpoints.endpointAttach(this.#session, network, wish);
+  }
+
+  endpointReady(network: NetworkId, id: EndpointId, epoch: number) {
+    return endpoints.endpointReady(this.#session, network, id, epoch);
+  }
+
+  endpointDetach(network: NetworkId, id: EndpointId) {
+    return endpoints.endpointDetach(this.#session, network, id, this.#cooldownMs);
+  }
+
+  endpoints(network: NetworkId) {
+    return endpoints.endpoints(this.#session, network);
+  }
+
+  endpointCount(network: NetworkId) {
+    return endpoints.endpointCount(this.#session, network);
+  }
+
+  registrySince(revision: Revision | undefined) {
+    return since.registrySince(this.#session, revision);
+  }
+
+  networkSince(id: NetworkId, revision: Revision | undefined) {
+    return since.networkSince(this.#session, id, revision);
+  }
+
+  onWake(listener: (scope: '' | NetworkId) => void): void {
+    if (this.#wake) {
+      this.#wake.add(listener);
+      return;
+    }
+    const listeners = new Set([listener]);
+    this.#wake = listeners;
+    this.#connection.subscribe(
+      this.#session.channel,
+      (scope) => {
+        for (const each of listeners) each(scope as '' | NetworkId);
+      },
+      // Wake-ups may have been missed in every scope: the same duty as after a reconnect.
+      () => {
+        for (const each of this.#again) each(this.connected);
+      },
+    );
+  }
+
+  async ping(): Promise<void> {
+    const begin = performance.now();
+    await this.#connection.use((client) => client.ping());
+    this.#lagMs = performance.now() - begin;
+  }
+
+  close(): Promise<void> {
+    return this.#connection.close();
+  }
+}

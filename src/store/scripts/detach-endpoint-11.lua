@@ -1,0 +1,42 @@
+-- Withdraws an endpoint. Its addresses cool down; their bits are cleared by a later attach.
+-- KEYS  meta changes endpoints names macs netns holds addresses4 cooling4 addresses6 cooling6 (network)
+-- ARGV  schema root channel scope id cooldownMs
+-- OUT   ok DOCUMENT | ok (gone already) | gone | absent | store_schema SCHEMA | store_lost_writes
+local meta = redis.call('HMGET', KEYS[1], 'schema', 'root', 'state')
+if not meta[1] then return { 'absent' } end
+if meta[1] ~= ARGV[1] then return { 'store_schema', meta[1] } end
+if ARGV[2] ~= '' and meta[2] ~= ARGV[2] then return { 'store_lost_writes' } end
+if meta[3] == 'gone' then return { 'gone' } end
+
+-- One revision, one stream entry, one wake-up. The time in the entry's id tells two histories of one revision apart.
+local function changed(kind, id, value)
+  local rev = redis.call('HINCRBY', KEYS[1], 'rev', 1)
+  local now = redis.call('TIME')
+  local at = string.format('%.0f-%s%06d', rev, now[1], now[2])
+  if value then
+    redis.call('XADD', KEYS[2], 'MAXLEN', '~', 10000, at, 'kind', kind, 'id', id, 'value', value)
+  else
+    redis.call('XADD', KEYS[2], 'MAXLEN', '~', 10000, at, 'kind', kind, 'id', id)
+  end
+  redis.call('PUBLISH', ARGV[3], ARGV[4])
+end
+
+local id = ARGV[5]
+local document = redis.call('HGET', KEYS[3], id)
+if not document then return { 'ok' } end
+local holds = redis.call('HGET', KEYS[7], id)
+local name, mac, netns, hexes = holds:match('^[^\n]*\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)$')
+local time = redis.call('TIME')
+local due = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[6])
+for hex in hexes:gmatch('%x+') do
+  local i = #hex == 8 and 8 or 10
+  redis.call('HDEL', KEYS[i], hex)
+  redis.call('ZADD', KEYS[i + 1], due, hex)
+end
+redis.call('HDEL', KEYS[3], id)
+redis.call('HDEL', KEYS[4], name)
+redis.call('HDEL', KEYS[5], mac)
+redis.call('HDEL', KEYS[6], netns)
+redis.call('HDEL', KEYS[7], id)
+changed('endpoint', id)
+return { 'ok', document }

@@ -1,0 +1,64 @@
+-- Registers a node, or refreshes what is known about it; index, epoch and time of joining stay.
+-- KEYS  meta changes nodes nodeNames nodeIndexes (registry)
+-- ARGV  schema root channel scope id name identity facts joined lastIndex
+--       identity, facts, joined: comma-separated JSON members
+-- OUT   ok DOCUMENT | name_taken HOLDER | index_exhausted | absent | store_schema SCHEMA | store_lost_writes
+-- A document is JSON in lines, so that a script replaces a whole line and never re-encodes.
+local meta = redis.call('HMGET', KEYS[1], 'schema', 'root')
+if not meta[1] then return { 'absent' } end
+if meta[1] ~= ARGV[1] then return { 'store_schema', meta[1] } end
+if ARGV[2] ~= '' and meta[2] ~= ARGV[2] then return { 'store_lost_writes' } end
+
+-- One revision, one stream entry, one wake-up. The time in the entry's id tells two histories of one revision apart.
+local function changed(kind, id, value)
+  local rev = redis.call('HINCRBY', KEYS[1], 'rev', 1)
+  local now = redis.call('TIME')
+  local at = string.format('%.0f-%s%06d', rev, now[1], now[2])
+  if value then
+    redis.call('XADD', KEYS[2], 'MAXLEN', '~', 10000, at, 'kind', kind, 'id', id, 'value', value)
+  else
+    redis.call('XADD', KEYS[2], 'MAXLEN', '~', 10000, at, 'kind', kind, 'id', id)
+  end
+  redis.call('PUBLISH', ARGV[3], ARGV[4])
+end
+
+-- First clear bit of [from, to], or nil. Bits past the end of the string are clear.
+local function clear(key, from, to)
+  local bit = from
+  while bit % 8 ~= 0 and bit <= to do
+    if redis.call('GETBIT', key, bit) == 0 then return bit end
+    bit = bit + 1
+  end
+  if bit > to then return nil end
+  local found = redis.call('BITPOS', key, 0, bit / 8, math.floor(to / 8))
+  if found == -1 then found = redis.call('STRLEN', key) * 8 end
+  found = math.max(found, bit) -- BITPOS answers 0 for a missing key
+  return found <= to and found or nil
+end
+
+local id, name = ARGV[5], ARGV[6]
+local holder = redis.call('HGET', KEYS[4], name)
+if holder and holder ~= id then return { 'name_taken', holder } end
+
+local old = redis.call('HGET', KEYS[3], id)
+local tail
+if old then
+  tail = old:match('^[^\n]*\n[^\n]*\n(.*)$')
+else
+  local cursor = tonumber(redis.call('HGET', KEYS[1], 'index') or 1)
+  local index = clear(KEYS[5], cursor, tonumber(ARGV[10])) or clear(KEYS[5], 1, cursor - 1)
+  if not index then return { 'index_exhausted' } end
+  redis.call('SETBIT', KEYS[5], index, 1)
+  redis.call('HSET', KEYS[1], 'index', index + 1)
+  tail = ARGV[9] .. ',\n"index":' .. index .. ',"epoch":0}'
+end
+local document = '{' .. ARGV[7] .. ',\n' .. ARGV[8] .. ',\n' .. tail
+if document == old then return { 'ok', old } end
+if old then
+  local before = cjson.decode(old).name
+  if before ~= name then redis.call('HDEL', KEYS[4], before) end
+end
+redis.call('HSET', KEYS[3], id, document)
+redis.call('HSET', KEYS[4], name, id)
+changed('node', id, document)
+return { 'ok', document }
