@@ -1,33 +1,36 @@
 /** Bundles the programs into dist/: one start file each, and chunks, so that what is imported lazily is still loaded lazily. */
-import { cpSync, existsSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
+process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 const programs = { warren: 'src/cli/main.ts', 'warren-dns': 'src/dns/main.ts' };
-const entries = Object.entries(programs).filter(([, source]) => existsSync(`${root}${source}`));
+const entryPoints = Object.fromEntries(Object.entries(programs).filter(([, source]) => existsSync(source)));
 
-rmSync(`${root}dist`, { recursive: true, force: true });
-if (entries.length > 0) {
-  await build({
-    absWorkingDir: root,
-    entryPoints: Object.fromEntries(entries),
-    outdir: 'dist',
-    outExtension: { '.js': '.mjs' },
-    chunkNames: 'chunks/[name]-[hash]',
-    bundle: true,
-    splitting: true,
-    format: 'esm',
-    platform: 'node',
-    target: 'node20',
-    sourcemap: 'linked',
-    // Some dependencies are CommonJS and call require() for Node's own modules; an ES module has none.
-    banner: {
-      js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
-    },
-    logLevel: 'warning',
-    external: ['*.node'],
-  });
+const result = await build({
+  entryPoints,
+  outdir: 'dist',
+  outExtension: { '.js': '.mjs' },
+  chunkNames: 'chunks/[name]-[hash]',
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node20',
+  sourcemap: 'linked',
+  // Some dependencies are CommonJS and call require() for Node's own modules; an ES module has none.
+  banner: {
+    js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+  },
+  external: ['*.node'],
+  logLevel: 'warning',
+  // A build that fails must leave the last good one alone, so nothing is written before all of it is there.
+  write: false,
+}).catch(() => process.exit(1)); // esbuild has said why
+rmSync('dist', { recursive: true, force: true });
+for (const { path, contents } of result.outputFiles) {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, contents);
 }
-const scripts = `${root}src/store/scripts`;
-if (existsSync(scripts)) cpSync(scripts, `${root}dist/scripts`, { recursive: true });
+if (existsSync('src/store/scripts')) cpSync('src/store/scripts', 'dist/scripts', { recursive: true });
