@@ -1,0 +1,379 @@
+// The table of contents of the addon: what JS can call, and the life of one instance.
+//
+//   JS thread          convert → Job ──▶ request thread (worker)   one job at a time; other namespaces on their own
+//   thread
+//        ▲                                   │
+//        └── threadsafe function ◀───────────┴── event thread (events)   epoll over the watches' sockets
+//
+// The threadsafe function is referenced only while requests are in flight or watches open: nothing else of ours keeps
+// node alive, and nothing of ours lets it exit with promises pending.
+
+#include <napi.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "addon/convert.h"
+#include "addon/events.h"
+#include "addon/worker.h"
+#include "ops/bind.h"
+
+namespace warren::addon {
+
+namespace {
+
+using nl::Status;
+
+class Instance;
+
+// Something the JS thread has to do for one of the others.
+class Errand {
+ public:
+  virtual ~Errand() = default;
+  virtual void Do(Napi::Env env, Instance* instance) = 0;
+};
+
+// One call from JS: `work` on the request thread, then `result` on the JS thread when it went well.
+class Call : public Job, public Errand {
+ public:
+  using Work = std::function<Status(Workshop*)>;
+  using Result = std::function<Napi::Value(Napi::Env)>;
+  Call(Napi::Env env, Work work, Result result)
+      : deferred_(Napi::Promise::Deferred::New(env)), work_(std::move(work)), result_(std::move(result)) {}
+
+  Napi::Promise promise() { return deferred_.Promise(); }
+  void Run(Workshop* workshop) override { status_ = work_(workshop); }
+  void Do(Napi::Env env, Instance* instance) override;
+
+  int64_t failed = -1;  // index of the op; set by `work`
+
+ private:
+  Napi::Promise::Deferred deferred_;
+  Work work_;
+  Result result_;
+  Status status_;
+};
+
+class Happening : public Errand {
+ public:
+  Happening(uint64_t id, Events::Kind kind) : id_(id), kind_(kind) {}
+  void Do(Napi::Env env, Instance* instance) override;
+
+ private:
+  uint64_t id_;
+  Events::Kind kind_;
+};
+
+// All state of the addon in one node environment. Everything but the two thread objects belongs to the JS thread.
+class Instance {
+ public:
+  explicit Instance(Napi::Env env) : env_(env) {
+    napi_value name = Napi::String::New(env, "warren");
+    napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, this, CallJs, &errands_);
+    napi_unref_threadsafe_function(env, errands_);
+    worker_ = std::make_unique<Worker>([this](std::unique_ptr<Job> job) { Send(static_cast<Call*>(job.release())); });
+    events_ = std::make_unique<Events>([this](uint64_t id, Events::Kind kind) { Send(new Happening(id, kind)); });
+    // Hooks run last in, first out: ours before the threadsafe function's own.
+    napi_add_env_cleanup_hook(env, Cleanup, this);
+  }
+
+  Napi::Value Start(Call::Work work, Call::Result result) {
+    return Post(std::make_unique<Call>(env_, std::move(work), std::move(result)));
+  }
+  Napi::Value Post(std::unique_ptr<Call> call) {
+    Napi::Promise promise = call->promise();
+    Hold();
+    worker_->Post(std::move(call));
+    return promise;
+  }
+  void Hold() {
+    if (held_++ == 0) napi_ref_threadsafe_function(env_, errands_);
+  }
+  void Release() {
+    if (--held_ == 0) napi_unref_threadsafe_function(env_, errands_);
+  }
+
+  Events* events() { return events_.get(); }
+  uint64_t AddListener(Napi::Function function) {
+    listeners_[++last_id_] = Napi::Persistent(function);
+    return last_id_;
+  }
+  void CloseWatch(uint64_t id) {
+    events_->Remove(id);
+    if (listeners_.erase(id) > 0) Release();
+  }
+  void CloseWatches() {
+    events_->RemoveAll();
+    while (!listeners_.empty()) CloseWatch(listeners_.begin()->first);
+  }
+  void Hear(uint64_t id, Events::Kind kind) {
+    const auto found = listeners_.find(id);
+    if (found == listeners_.end()) return;  // closed meanwhile
+    events_->Heard(id);
+    const Napi::Function listener = found->second.Value();
+    if (kind == Events::Kind::kGone) CloseWatch(id);
+    listener.Call({Napi::Boolean::New(env_, kind == Events::Kind::kGone)});
+  }
+
+ private:
+  void Send(Errand* errand) {
+    if (napi_call_threadsafe_function(errands_, errand, napi_tsfn_blocking) != napi_ok) delete errand;
+  }
+  static void CallJs(napi_env env, napi_value, void* context, void* data) {
+    std::unique_ptr<Errand> errand(static_cast<Errand*>(data));
+    if (env == nullptr) return;  // node is going away
+    Napi::HandleScope scope(env);
+    errand->Do(env, static_cast<Instance*>(context));
+  }
+  static void Cleanup(void* data) {
+    auto* self = static_cast<Instance*>(data);
+    self->worker_.reset();
+    self->events_.reset();
+    self->listeners_.clear();
+    napi_release_threadsafe_function(self->errands_, napi_tsfn_abort);
+  }
+
+  const Napi::Env env_;
+  napi_threadsafe_function errands_ = nullptr;
+  size_t held_ = 0;
+  uint64_t last_id_ = 0;
+  std::map<uint64_t, Napi::FunctionReference> listeners_;
+  std::unique_ptr<Worker> worker_;
+  std::unique_ptr<Events> events_;
+};
+
+void Call::Do(Napi::Env env, Instance* instance) {
+  instance->Release();
+  if (status_.ok()) {
+    deferred_.Resolve(result_ ? result_(env) : env.Undefined());
+    return;
+  }
+  Napi::Object error = FromStatus(env, status_).As<Napi::Object>();
+  error.Set("index", static_cast<double>(failed));
+  deferred_.Reject(error);
+}
+
+void Happening::Do(Napi::Env, Instance* instance) { instance->Hear(id_, kind_); }
+
+Napi::Value Refuse(Napi::Env env, const std::string& error) {
+  Napi::TypeError::New(env, error).ThrowAsJavaScriptException();
+  return env.Undefined();
+}
+
+Instance* Of(const Napi::CallbackInfo& info) { return info.Env().GetInstanceData<Instance>(); }
+
+// apply(netns, ops): Promise<void>
+Napi::Value Apply(const Napi::CallbackInfo& info) {
+  nl::Netns netns;
+  std::vector<ops::Op> list;
+  std::string error;
+  if (!ToNetns(info[0], &netns, &error) || !ToOps(info[1], netns.own(), &list, &error))
+    return Refuse(info.Env(), error);
+  auto failed = std::make_shared<int64_t*>();
+  auto call = std::make_unique<Call>(
+      info.Env(),
+      [netns = std::move(netns), list = std::move(list), failed](Workshop* workshop) {
+        return workshop->Inside(netns, [&](ops::Session* session) {
+          size_t index = 0;
+          Status status = ops::Apply(session, workshop->nft(), list, &index);
+          if (!status.ok()) **failed = static_cast<int64_t>(index);
+          return status;
+        });
+      },
+      nullptr);
+  *failed = &call->failed;
+  return Of(info)->Post(std::move(call));
+}
+
+Status ReadInto(Workshop* workshop, ops::Session* session, const Query& query, State* state) {
+  Status status;
+  // Links first: their names serve all others.
+  if (status.ok() && query.links) status = ops::LinkList(session, &state->links);
+  if (status.ok() && query.addrs) status = ops::AddrList(session, &state->addrs);
+  if (status.ok() && query.routes) status = ops::RouteList(session, &state->routes);
+  if (status.ok() && query.rules) status = ops::RuleList(session, &state->rules);
+  if (status.ok() && query.neighs) status = ops::NeighList(session, &state->neighs);
+  if (status.ok() && query.fdb) status = ops::FdbList(session, &state->fdb);
+  if (status.ok() && !query.sysctls.empty()) status = ops::SysctlList(query.sysctls, &state->sysctls);
+  if (status.ok() && !query.nft.empty()) status = workshop->nft()->List(query.nft, &state->nft);
+  return status;
+}
+
+// read(netns, query): Promise<NetnsState>
+Napi::Value Read(const Napi::CallbackInfo& info) {
+  nl::Netns netns;
+  Query query;
+  std::string error;
+  if (!ToNetns(info[0], &netns, &error) || !ToQuery(info[1], &query, &error)) return Refuse(info.Env(), error);
+  auto state = std::make_shared<State>();
+  return Of(info)->Start(
+      [netns, query, state](Workshop* workshop) {
+        return workshop->Inside(netns,
+                                [&](ops::Session* session) { return ReadInto(workshop, session, query, state.get()); });
+      },
+      [state](Napi::Env env) { return FromState(env, *state); });
+}
+
+// identify(path): Promise<{ dev, inode } | undefined>
+Napi::Value Identify(const Napi::CallbackInfo& info) {
+  if (!info[0].IsString()) return Refuse(info.Env(), "path must be a string");
+  struct Answer {
+    nl::NetnsId id;
+    bool found = false;
+  };
+  auto answer = std::make_shared<Answer>();
+  return Of(info)->Start([path = info[0].As<Napi::String>().Utf8Value(),
+                          answer](Workshop*) { return nl::IdentifyNetns(path, &answer->id, &answer->found); },
+                         [answer](Napi::Env env) -> Napi::Value {
+                           if (!answer->found) return env.Undefined();
+                           Napi::Object object = Napi::Object::New(env);
+                           object.Set("dev", static_cast<double>(answer->id.dev));
+                           object.Set("inode", static_cast<double>(answer->id.inode));
+                           return object;
+                         });
+}
+
+// namespaces(): Promise<string[]>
+Napi::Value Namespaces(const Napi::CallbackInfo& info) {
+  auto names = std::make_shared<std::vector<std::string>>();
+  return Of(info)->Start([names](Workshop*) { return ops::NetnsList(names.get()); },
+                         [names](Napi::Env env) {
+                           Napi::Array array = Napi::Array::New(env, names->size());
+                           for (uint32_t i = 0; i < names->size(); ++i) array.Set(i, (*names)[i]);
+                           return array;
+                         });
+}
+
+// socket(netns, type, address, port): Promise<number>
+Napi::Value Socket(const Napi::CallbackInfo& info) {
+  nl::Netns netns;
+  ops::Ip address;
+  std::string error;
+  if (!ToNetns(info[0], &netns, &error)) return Refuse(info.Env(), error);
+  const std::string type = info[1].IsString() ? info[1].As<Napi::String>().Utf8Value() : "";
+  if (type != "udp" && type != "tcp") return Refuse(info.Env(), "type must be udp or tcp");
+  if (!info[2].IsString() || !ops::ParseIp(info[2].As<Napi::String>().Utf8Value(), &address)) {
+    return Refuse(info.Env(), "address must be an IP address");
+  }
+  const double port = info[3].IsNumber() ? info[3].As<Napi::Number>().DoubleValue() : -1;
+  if (!(port >= 0 && port <= 65535) || port != static_cast<uint16_t>(port)) {
+    return Refuse(info.Env(), "port must be an integer from 0 to 65535");
+  }
+  auto fd = std::make_shared<nl::Fd>();
+  return Of(info)->Start(
+      [netns, udp = type == "udp", address, port, fd](Workshop* workshop) {
+        return workshop->Inside(netns, [&](ops::Session*) {
+          return ops::Bind(udp ? ops::Transport::kUdp : ops::Transport::kTcp, address, static_cast<uint16_t>(port),
+                           fd.get());
+        });
+      },
+      [fd](Napi::Env env) { return Napi::Number::New(env, fd->Release()); });
+}
+
+// watch(netns, nouns, listener: (gone: boolean) => void): Promise<number>
+Napi::Value WatchNetns(const Napi::CallbackInfo& info) {
+  nl::Netns netns;
+  Nouns nouns;
+  std::string error;
+  if (!ToNetns(info[0], &netns, &error) || !ToNouns(info[1], &nouns, &error)) return Refuse(info.Env(), error);
+  if (!info[2].IsFunction()) return Refuse(info.Env(), "listener must be a function");
+  Instance* instance = Of(info);
+  auto watch = std::make_shared<Watch>();
+  auto listener = std::make_shared<Napi::FunctionReference>(Napi::Persistent(info[2].As<Napi::Function>()));
+  return instance->Start(
+      [netns, nouns, watch](Workshop* workshop) {
+        return workshop->Inside(netns, [&](ops::Session*) { return OpenWatch(netns, nouns, watch.get()); });
+      },
+      [instance, watch, listener](Napi::Env env) -> Napi::Value {
+        const uint64_t id = instance->AddListener(listener->Value());
+        instance->Hold();
+        if (!instance->events()->Add(std::move(*watch), id).ok()) {
+          instance->CloseWatch(id);
+          return Napi::Number::New(env, 0);
+        }
+        return Napi::Number::New(env, static_cast<double>(id));
+      });
+}
+
+// unwatch(id): void
+Napi::Value Unwatch(const Napi::CallbackInfo& info) {
+  if (!info[0].IsNumber()) return Refuse(info.Env(), "id must be a number");
+  Of(info)->CloseWatch(static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value()));
+  return info.Env().Undefined();
+}
+
+// close(): Promise<void>, after all calls made before it
+Napi::Value Close(const Napi::CallbackInfo& info) {
+  Of(info)->CloseWatches();
+  return Of(info)->Start(
+      [](Workshop* workshop) {
+        workshop->CloseSockets();
+        return Status::Ok();
+      },
+      nullptr);
+}
+
+// Stands in for a kernel: link N has index 100 + N in the order of asking, every namespace descriptor is 9.
+class PaperResolver : public ops::Resolver {
+ public:
+  Status Index(const std::string& link, uint32_t* index) override {
+    *index = 100 + static_cast<uint32_t>(indexes_.try_emplace(link, indexes_.size()).first->second);
+    return Status::Ok();
+  }
+  Status NetnsFd(const nl::Netns&, int* fd) override {
+    *fd = 9;
+    return Status::Ok();
+  }
+
+ private:
+  std::map<std::string, size_t> indexes_;
+};
+
+// encode(op): { bytes: Uint8Array, marks: { offset, depth, name }[] }[]     for golden tests; touches nothing
+Napi::Value Encode(const Napi::CallbackInfo& info) {
+  ops::Op op;
+  std::string error;
+  if (!ToOp(info[0], "op", true, &op, &error)) return Refuse(info.Env(), error);
+  PaperResolver resolver;
+  std::vector<nl::Message> messages;
+  ops::Encode(&resolver, op, &messages);
+  Napi::Array array = Napi::Array::New(info.Env(), messages.size());
+  for (uint32_t i = 0; i < messages.size(); ++i) {
+    const nl::Bytes bytes = messages[i].bytes();
+    Napi::Object object = Napi::Object::New(info.Env());
+    object.Set("bytes", Napi::Buffer<uint8_t>::Copy(info.Env(), bytes.data(), bytes.size()));
+    Napi::Array marks = Napi::Array::New(info.Env());
+    for (const nl::Message::Mark& mark : messages[i].marks()) {
+      Napi::Object entry = Napi::Object::New(info.Env());
+      entry.Set("offset", mark.offset);
+      entry.Set("depth", mark.depth);
+      entry.Set("name", mark.name);
+      marks.Set(marks.Length(), entry);
+    }
+    object.Set("marks", marks);
+    array.Set(i, object);
+  }
+  return array;
+}
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  env.SetInstanceData(new Instance(env));
+  exports.Set("apply", Napi::Function::New(env, Apply, "apply"));
+  exports.Set("read", Napi::Function::New(env, Read, "read"));
+  exports.Set("watch", Napi::Function::New(env, WatchNetns, "watch"));
+  exports.Set("unwatch", Napi::Function::New(env, Unwatch, "unwatch"));
+  exports.Set("identify", Napi::Function::New(env, Identify, "identify"));
+  exports.Set("namespaces", Napi::Function::New(env, Namespaces, "namespaces"));
+  exports.Set("socket", Napi::Function::New(env, Socket, "socket"));
+  exports.Set("close", Napi::Function::New(env, Close, "close"));
+  exports.Set("encode", Napi::Function::New(env, Encode, "encode"));
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(warren, Init)
+
+}  // namespace warren::addon

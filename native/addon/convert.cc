@@ -1,0 +1,470 @@
+#include "addon/convert.h"
+
+#include <linux/if_link.h>
+#include <sys/socket.h>
+
+#include <cstring>
+
+#include "addon/fields.h"
+
+namespace warren::addon {
+
+using ops::Ip;
+
+namespace {
+
+// Every list in a call; more is a mistake of the caller.
+constexpr uint32_t kMaxOps = 1 << 20;
+
+nl::Netns ReadNetns(Napi::Value value, const std::string& where, std::string* error) {
+  nl::Netns netns;
+  Fields fields(value, where, error);
+  fields.Read("path", &netns.path);
+  fields.Read("dev", &netns.dev);
+  fields.Read("inode", &netns.inode);
+  return netns;
+}
+
+ops::Link ReadLink(Napi::Value value, const std::string& where, std::string* error) {
+  ops::Link link;
+  Fields fields(value, where, error);
+  fields.Read("name", &link.name);
+  if (fields.ok() && (link.name.empty() || link.name.size() > 15)) fields.Fail("name", "1 to 15 characters");
+  fields.Read("kind", &link.kind);
+  fields.Read("mtu", &link.mtu);
+  fields.Read("address", &link.address);
+  ops::Mac mac;
+  if (fields.ok() && link.address && !ops::ParseMac(*link.address, &mac)) fields.Fail("address", "a MAC address");
+  fields.Read("up", &link.up);
+  if (fields.Has("master")) {
+    if (fields.Get("master").IsNull()) {
+      link.master = "";
+    } else {
+      fields.Read("master", &link.master);
+    }
+  }
+  fields.Read("group", &link.group);
+  std::optional<std::string> mode;
+  fields.Read("addrGenMode", &mode);
+  if (mode && *mode != "eui64" && *mode != "none") fields.Fail("addrGenMode", "eui64 or none");
+  if (mode) link.addr_gen_mode = *mode == "none" ? IN6_ADDR_GEN_MODE_NONE : IN6_ADDR_GEN_MODE_EUI64;
+  if (fields.Has("vxlan")) {
+    ops::Vxlan& vxlan = link.vxlan.emplace();
+    Fields data(fields.Get("vxlan"), fields.Where("vxlan"), error);
+    data.Read("vni", &vxlan.vni);
+    data.Read("local", &vxlan.local);
+    data.Read("port", &vxlan.port);
+    data.Read("learning", &vxlan.learning);
+    data.Read("proxy", &vxlan.proxy);
+  }
+  if (fields.Has("bridge")) {
+    ops::Bridge& bridge = link.bridge.emplace();
+    Fields data(fields.Get("bridge"), fields.Where("bridge"), error);
+    data.Read("stp", &bridge.stp);
+    data.Read("mcastSnooping", &bridge.mcast_snooping);
+    data.Read("ageingSeconds", &bridge.ageing_seconds);
+    if (bridge.ageing_seconds.value_or(0) > 1000000) data.Fail("ageingSeconds", "at most 1000000");
+  }
+  if (fields.Has("veth")) {
+    ops::VethPeer& peer = link.veth.emplace();
+    Fields data(fields.Get("veth"), fields.Where("veth"), error);
+    Fields inner(data.Get("peer"), data.Where("peer"), error);
+    inner.Read("name", &peer.name);
+    if (inner.ok() && (peer.name.empty() || peer.name.size() > 15)) inner.Fail("name", "1 to 15 characters");
+    if (inner.ok()) peer.netns = ReadNetns(inner.Get("netns"), inner.Where("netns"), error);
+    inner.Read("mtu", &peer.mtu);
+    inner.Read("address", &peer.address);
+  }
+  if (fields.Has("port")) {
+    ops::PortFlags& port = link.port.emplace();
+    Fields data(fields.Get("port"), fields.Where("port"), error);
+    data.Read("learning", &port.learning);
+    data.Read("flood", &port.flood);
+    data.Read("mcastFlood", &port.mcast_flood);
+    data.Read("bcastFlood", &port.bcast_flood);
+    data.Read("neighSuppress", &port.neigh_suppress);
+    data.Read("isolated", &port.isolated);
+  }
+  if (fields.Has("netns")) link.netns = ReadNetns(fields.Get("netns"), fields.Where("netns"), error);
+  if (fields.ok() && (link.vxlan.has_value() + link.bridge.has_value() + link.veth.has_value()) > 1) {
+    fields.Fail("", "of one kind");
+  }
+  return link;
+}
+
+ops::Addr ReadAddr(Napi::Value value, const std::string& where, std::string* error) {
+  ops::Addr addr;
+  Fields fields(value, where, error);
+  fields.Read("dev", &addr.dev);
+  fields.Read("address", &addr.address);
+  std::optional<bool> nodad;
+  std::optional<uint8_t> scope;
+  fields.Read("nodad", &nodad);
+  fields.Read("scope", &scope);
+  addr.nodad = nodad.value_or(false);
+  addr.scope = scope.value_or(0);
+  return addr;
+}
+
+ops::Route ReadRoute(Napi::Value value, const std::string& where, std::string* error) {
+  ops::Route route;
+  Fields fields(value, where, error);
+  fields.Read("dst", &route.dst);
+  std::optional<Ip> via, src;
+  fields.Read("via", &via);
+  fields.Read("src", &src);
+  route.via = via.value_or(Ip{});
+  route.src = src.value_or(Ip{});
+  if (fields.ok() && src && src->family != route.dst.ip.family) fields.Fail("src", "of dst's family");
+  fields.Read("dev", &route.dev);
+  fields.Read("table", &route.table);
+  fields.Read("protocol", &route.protocol);
+  std::optional<bool> onlink;
+  fields.Read("onlink", &onlink);
+  route.onlink = onlink.value_or(false);
+  fields.Read("metric", &route.metric);
+  return route;
+}
+
+ops::Rule ReadRule(Napi::Value value, const std::string& where, std::string* error) {
+  ops::Rule rule;
+  Fields fields(value, where, error);
+  uint32_t family = 0;
+  fields.Read("family", &family);
+  if (fields.ok() && family != 4 && family != 6) fields.Fail("family", "4 or 6");
+  rule.family = family == 6 ? AF_INET6 : AF_INET;
+  fields.Read("priority", &rule.priority);
+  fields.Read("table", &rule.table);
+  fields.Read("fwmark", &rule.fwmark);
+  fields.Read("from", &rule.from);
+  if (fields.ok() && rule.from && rule.from->ip.family != rule.family) fields.Fail("from", "of the rule's family");
+  fields.Read("protocol", &rule.protocol);
+  return rule;
+}
+
+ops::Neigh ReadNeigh(Napi::Value value, const std::string& where, std::string* error) {
+  ops::Neigh neigh;
+  Fields fields(value, where, error);
+  fields.Read("dev", &neigh.dev);
+  fields.Read("dst", &neigh.dst);
+  fields.Read("lladdr", &neigh.lladdr);
+  fields.Read("protocol", &neigh.protocol);
+  return neigh;
+}
+
+ops::Fdb ReadFdb(Napi::Value value, const std::string& where, std::string* error) {
+  ops::Fdb fdb;
+  Fields fields(value, where, error);
+  fields.Read("dev", &fdb.dev);
+  fields.Read("lladdr", &fdb.lladdr);
+  std::string via;
+  fields.Read("via", &via);
+  if (fields.ok() && via != "self" && via != "master") fields.Fail("via", "self or master");
+  fdb.self = via == "self";
+  std::optional<Ip> dst;
+  fields.Read("dst", &dst);
+  fdb.dst = dst.value_or(Ip{});
+  if (fields.ok() && dst && !fdb.self) fields.Fail("dst", "given only with via self");
+  std::optional<bool> extern_learn;
+  fields.Read("externLearn", &extern_learn);
+  fdb.extern_learn = extern_learn.value_or(false);
+  return fdb;
+}
+
+ops::Sysctl ReadSysctl(Napi::Value value, const std::string& where, std::string* error) {
+  ops::Sysctl sysctl;
+  Fields fields(value, where, error);
+  fields.Read("key", &sysctl.key);
+  fields.Read("value", &sysctl.value);
+  if (fields.ok() && !ops::ValidSysctlKey(sysctl.key)) fields.Fail("key", "a path below net/");
+  return sysctl;
+}
+
+// Checks `family` and gives the name.
+std::string ReadTableName(Fields* fields) {
+  std::string family, name;
+  fields->Read("family", &family);
+  if (fields->ok() && family != "inet") fields->Fail("family", "inet");
+  fields->Read("name", &name);
+  if (fields->ok() && !ops::ValidNftName(name)) fields->Fail("name", "a word nft takes for a name");
+  return name;
+}
+
+std::string ReadNetnsName(Fields* fields, bool own) {
+  std::string name;
+  fields->Read("name", &name);
+  if (fields->ok() && !ops::ValidNetnsName(name)) fields->Fail("name", "a file name");
+  if (fields->ok() && !own) fields->Fail("", "applied in the host");
+  return name;
+}
+
+template <typename T, typename Each>
+Napi::Array List(Napi::Env env, const std::vector<T>& items, Each each) {
+  Napi::Array array = Napi::Array::New(env, items.size());
+  for (uint32_t i = 0; i < items.size(); ++i) {
+    Napi::HandleScope scope(env);
+    Napi::Object object = Napi::Object::New(env);
+    each(object, items[i]);
+    array.Set(i, object);
+  }
+  return array;
+}
+
+template <typename T>
+void SetIf(Napi::Object object, const char* key, const std::optional<T>& value) {
+  if (value) object.Set(key, *value);
+}
+
+Napi::Object FromPort(Napi::Env env, const ops::PortFlags& port) {
+  Napi::Object object = Napi::Object::New(env);
+  SetIf(object, "learning", port.learning);
+  SetIf(object, "flood", port.flood);
+  SetIf(object, "mcastFlood", port.mcast_flood);
+  SetIf(object, "bcastFlood", port.bcast_flood);
+  SetIf(object, "neighSuppress", port.neigh_suppress);
+  SetIf(object, "isolated", port.isolated);
+  return object;
+}
+
+void FromLink(Napi::Env env, Napi::Object object, const ops::Link& link) {
+  object.Set("name", link.name);
+  SetIf(object, "kind", link.kind);
+  SetIf(object, "mtu", link.mtu);
+  SetIf(object, "address", link.address);
+  SetIf(object, "up", link.up);
+  const std::string master = link.master.value_or("");
+  object.Set("master", master.empty() ? env.Null() : Napi::Value(Napi::String::New(env, master)));
+  SetIf(object, "group", link.group);
+  if (link.addr_gen_mode == IN6_ADDR_GEN_MODE_EUI64) object.Set("addrGenMode", "eui64");
+  if (link.addr_gen_mode == IN6_ADDR_GEN_MODE_NONE) object.Set("addrGenMode", "none");
+  if (link.vxlan) {
+    Napi::Object vxlan = Napi::Object::New(env);
+    vxlan.Set("vni", link.vxlan->vni);
+    vxlan.Set("local", ops::ToText(link.vxlan->local));
+    vxlan.Set("port", link.vxlan->port);
+    vxlan.Set("learning", link.vxlan->learning);
+    vxlan.Set("proxy", link.vxlan->proxy);
+    object.Set("vxlan", vxlan);
+  }
+  if (link.bridge) {
+    Napi::Object bridge = Napi::Object::New(env);
+    bridge.Set("stp", link.bridge->stp);
+    bridge.Set("mcastSnooping", link.bridge->mcast_snooping);
+    SetIf(bridge, "ageingSeconds", link.bridge->ageing_seconds);
+    object.Set("bridge", bridge);
+  }
+  if (link.port) object.Set("port", FromPort(env, *link.port));
+}
+
+void FromRoute(Napi::Object object, const ops::Route& route) {
+  object.Set("dst", ops::ToText(route.dst));
+  if (route.via.family != 0) object.Set("via", ops::ToText(route.via));
+  SetIf(object, "dev", route.dev);
+  SetIf(object, "table", route.table);
+  SetIf(object, "protocol", route.protocol);
+  if (route.onlink) object.Set("onlink", true);
+  if (route.src.family != 0) object.Set("src", ops::ToText(route.src));
+  SetIf(object, "metric", route.metric);
+}
+
+}  // namespace
+
+bool ToNetns(Napi::Value value, nl::Netns* netns, std::string* error) {
+  *netns = ReadNetns(value, "netns", error);
+  return error->empty();
+}
+
+bool ToOp(Napi::Value value, const std::string& where, bool own, ops::Op* out, std::string* error) {
+  Fields fields(value, where, error);
+  std::string op;
+  fields.Read("op", &op);
+  if (!fields.ok()) return false;
+  const auto get = [&](const char* key) { return fields.Get(key); };
+  const auto at = [&](const char* key) { return fields.Where(key); };
+  if (op == "link.add") {
+    ops::OpLinkAdd o{ReadLink(get("link"), at("link"), error)};
+    if (fields.ok() && o.link.kind.value_or("").empty()) fields.Fail("link.kind", "given");
+    *out = std::move(o);
+  } else if (op == "link.set") {
+    ops::OpLinkSet o{ReadLink(get("link"), at("link"), error), {}};
+    fields.Read("rename", &o.rename);
+    if (fields.ok() && o.link.netns) fields.Fail("link.netns", "absent: links are never moved");
+    if (fields.ok() && o.link.veth) fields.Fail("link.veth", "absent: a peer is given when the pair is made");
+    if (o.rename && (o.rename->empty() || o.rename->size() > 15)) fields.Fail("rename", "1 to 15 characters");
+    *out = std::move(o);
+  } else if (op == "link.del") {
+    ops::OpLinkDel o;
+    fields.Read("name", &o.name);
+    *out = std::move(o);
+  } else if (op == "link.delgroup") {
+    ops::OpLinkDelGroup o{};
+    fields.Read("group", &o.group);
+    *out = o;
+  } else if (op == "addr.set") {
+    *out = ops::OpAddrSet{ReadAddr(get("addr"), at("addr"), error)};
+  } else if (op == "addr.del") {
+    *out = ops::OpAddrDel{ReadAddr(get("addr"), at("addr"), error)};
+  } else if (op == "route.set") {
+    *out = ops::OpRouteSet{ReadRoute(get("route"), at("route"), error)};
+  } else if (op == "route.del") {
+    *out = ops::OpRouteDel{ReadRoute(get("route"), at("route"), error)};
+  } else if (op == "rule.set") {
+    *out = ops::OpRuleSet{ReadRule(get("rule"), at("rule"), error)};
+  } else if (op == "rule.del") {
+    *out = ops::OpRuleDel{ReadRule(get("rule"), at("rule"), error)};
+  } else if (op == "neigh.set") {
+    *out = ops::OpNeighSet{ReadNeigh(get("neigh"), at("neigh"), error)};
+  } else if (op == "neigh.del") {
+    *out = ops::OpNeighDel{ReadNeigh(get("neigh"), at("neigh"), error)};
+  } else if (op == "fdb.set") {
+    *out = ops::OpFdbSet{ReadFdb(get("fdb"), at("fdb"), error)};
+  } else if (op == "fdb.del") {
+    *out = ops::OpFdbDel{ReadFdb(get("fdb"), at("fdb"), error)};
+  } else if (op == "sysctl.set") {
+    *out = ops::OpSysctlSet{ReadSysctl(get("sysctl"), at("sysctl"), error)};
+  } else if (op == "nft.set") {
+    ops::OpNftSet o;
+    Fields table(get("table"), at("table"), error);
+    o.table.name = ReadTableName(&table);
+    table.Read("text", &o.table.text);
+    *out = std::move(o);
+  } else if (op == "nft.del") {
+    *out = ops::OpNftDel{ReadTableName(&fields)};
+  } else if (op == "netns.add") {
+    *out = ops::OpNetnsAdd{ReadNetnsName(&fields, own)};
+  } else if (op == "netns.del") {
+    *out = ops::OpNetnsDel{ReadNetnsName(&fields, own)};
+  } else {
+    fields.Fail("op", "one of src/kernel/op.ts, not " + op);
+  }
+  return error->empty();
+}
+
+bool ToOps(Napi::Value value, bool own, std::vector<ops::Op>* ops, std::string* error) {
+  if (!value.IsArray() || value.As<Napi::Array>().Length() > kMaxOps) {
+    *error = "ops must be an array";
+    return false;
+  }
+  const Napi::Array array = value.As<Napi::Array>();
+  ops->resize(array.Length());
+  for (uint32_t i = 0; i < array.Length(); ++i) {
+    Napi::HandleScope scope(value.Env());
+    if (!ToOp(array.Get(i), "ops[" + std::to_string(i) + "]", own, &(*ops)[i], error)) return false;
+  }
+  return true;
+}
+
+bool ToQuery(Napi::Value value, Query* query, std::string* error) {
+  Fields fields(value, "query", error);
+  const auto flag = [&](const char* key, bool* out) {
+    if (fields.Has(key)) fields.Read(key, out);
+  };
+  flag("links", &query->links);
+  flag("addrs", &query->addrs);
+  flag("routes", &query->routes);
+  flag("rules", &query->rules);
+  flag("neighs", &query->neighs);
+  flag("fdb", &query->fdb);
+  const auto list = [&](const char* key, const auto& each) {
+    if (!fields.Has(key)) return;
+    const Napi::Value items = fields.Get(key);
+    if (!items.IsArray()) return fields.Fail(key, "an array");
+    for (uint32_t i = 0; i < items.As<Napi::Array>().Length() && fields.ok(); ++i) each(items.As<Napi::Array>().Get(i));
+  };
+  list("sysctls", [&](Napi::Value item) {
+    if (!item.IsString()) return fields.Fail("sysctls", "an array of strings");
+    query->sysctls.push_back(item.As<Napi::String>().Utf8Value());
+    if (!ops::ValidSysctlKey(query->sysctls.back())) fields.Fail("sysctls", "paths below net/");
+  });
+  list("nft", [&](Napi::Value item) {
+    Fields table(item, "query.nft[]", error);
+    query->nft.push_back(ReadTableName(&table));
+  });
+  return error->empty();
+}
+
+bool ToNouns(Napi::Value value, Nouns* nouns, std::string* error) {
+  if (!value.IsArray()) {
+    *error = "nouns must be an array";
+    return false;
+  }
+  const Napi::Array array = value.As<Napi::Array>();
+  for (uint32_t i = 0; i < array.Length(); ++i) {
+    const Napi::Value item = array.Get(i);
+    const std::string noun = item.IsString() ? item.As<Napi::String>().Utf8Value() : "";
+    if (noun == "links")
+      nouns->links = true;
+    else if (noun == "addrs")
+      nouns->addrs = true;
+    else if (noun == "routes")
+      nouns->routes = true;
+    else if (noun == "rules")
+      nouns->rules = true;
+    else if (noun == "neighs")
+      nouns->neighs = true;
+    else if (noun == "fdb")
+      nouns->fdb = true;
+    else if (noun == "nft")
+      nouns->nft = true;
+    else if (noun != "sysctls")
+      *error = "nouns[] must be one of src/kernel/state.ts";  // sysctls: the kernel has no events
+  }
+  return error->empty();
+}
+
+Napi::Object FromState(Napi::Env env, const State& state) {
+  Napi::Object object = Napi::Object::New(env);
+  using O = Napi::Object;
+  object.Set("links", List(env, state.links, [&](O o, const ops::Link& link) { FromLink(env, o, link); }));
+  object.Set("addrs", List(env, state.addrs, [](O o, const ops::Addr& addr) {
+               o.Set("dev", addr.dev);
+               o.Set("address", ops::ToText(addr.address));
+               o.Set("scope", addr.scope);
+               if (addr.nodad) o.Set("nodad", true);
+             }));
+  object.Set("routes", List(env, state.routes, FromRoute));
+  object.Set("rules", List(env, state.rules, [](O o, const ops::Rule& rule) {
+               o.Set("family", rule.family == AF_INET6 ? 6 : 4);
+               o.Set("priority", rule.priority);
+               o.Set("table", rule.table);
+               SetIf(o, "fwmark", rule.fwmark);
+               if (rule.from) o.Set("from", ops::ToText(*rule.from));
+               SetIf(o, "protocol", rule.protocol);
+             }));
+  object.Set("neighs", List(env, state.neighs, [](O o, const ops::Neigh& neigh) {
+               o.Set("dev", neigh.dev);
+               o.Set("dst", ops::ToText(neigh.dst));
+               o.Set("lladdr", ops::ToText(neigh.lladdr));
+               SetIf(o, "protocol", neigh.protocol);
+             }));
+  object.Set("fdb", List(env, state.fdb, [](O o, const ops::Fdb& fdb) {
+               o.Set("dev", fdb.dev);
+               o.Set("lladdr", ops::ToText(fdb.lladdr));
+               o.Set("via", fdb.self ? "self" : "master");
+               if (fdb.dst.family != 0) o.Set("dst", ops::ToText(fdb.dst));
+               if (fdb.extern_learn) o.Set("externLearn", true);
+             }));
+  object.Set("sysctls", List(env, state.sysctls, [](O o, const ops::Sysctl& sysctl) {
+               o.Set("key", sysctl.key);
+               o.Set("value", sysctl.value);
+             }));
+  object.Set("nft", List(env, state.nft, [](O o, const ops::NftTable& table) {
+               o.Set("family", "inet");
+               o.Set("name", table.name);
+               o.Set("text", table.text);
+             }));
+  return object;
+}
+
+Napi::Value FromStatus(Napi::Env env, const nl::Status& status) {
+  const char* code = ::strerrorname_np(status.error);
+  const std::string name = code != nullptr ? code : "E" + std::to_string(status.error);
+  Napi::Object error = Napi::Error::New(env, name).Value();
+  error.Set("errno", status.error);
+  error.Set("code", name);
+  if (!status.extack.empty()) error.Set("extack", status.extack);
+  if (!status.attr.empty()) error.Set("attr", status.attr);
+  return error;
+}
+
+}  // namespace warren::addon

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <napi.h>
+
+#include <string>
+#include <vector>
+
+#include "addon/events.h"
+#include "nl/netns.h"
+#include "nl/status.h"
+#include "ops/apply.h"
+
+namespace warren::addon {
+
+// JS values to structs, as src/kernel/{state,op}.ts have them. A wrong type, a missing field, a text that is no
+// address: `error` says which, and nothing has happened yet. Undefined is absent.
+
+struct Query {
+  bool links = false, addrs = false, routes = false, rules = false, neighs = false, fdb = false;
+  std::vector<std::string> sysctls, nft;
+};
+
+struct State {
+  std::vector<ops::Link> links;
+  std::vector<ops::Addr> addrs;
+  std::vector<ops::Route> routes;
+  std::vector<ops::Rule> rules;
+  std::vector<ops::Neigh> neighs;
+  std::vector<ops::Fdb> fdb;
+  std::vector<ops::Sysctl> sysctls;
+  std::vector<ops::NftTable> nft;
+};
+
+bool ToNetns(Napi::Value value, nl::Netns* netns, std::string* error);
+// netns.add and netns.del are refused unless `own`.
+bool ToOps(Napi::Value value, bool own, std::vector<ops::Op>* ops, std::string* error);
+bool ToOp(Napi::Value value, const std::string& where, bool own, ops::Op* op, std::string* error);
+bool ToQuery(Napi::Value value, Query* query, std::string* error);
+bool ToNouns(Napi::Value value, Nouns* nouns, std::string* error);
+
+// Structs to JS values.
+Napi::Object FromState(Napi::Env env, const State& state);
+// An Error with errno, code, and, where the kernel said more, extack and attr.
+Napi::Value FromStatus(Napi::Env env, const nl::Status& status);
+
+}  // namespace warren::addon

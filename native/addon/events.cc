@@ -1,0 +1,205 @@
+#include "addon/events.h"
+
+#include <limits.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "nl/reader.h"
+
+namespace warren::addon {
+
+using nl::Status;
+
+namespace {
+
+constexpr uint64_t kWake = 0;  // no watch has this id
+constexpr int kBuffer = 1 << 20;
+
+Status Subscribe(int protocol, const std::vector<int>& groups, nl::Fd* fd) {
+  nl::Fd opened(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
+  if (!opened.valid()) return Status::Errno(errno);
+  // A full buffer is no loss: ENOBUFS says "look again" as well as any event.
+  if (::setsockopt(opened.get(), SOL_SOCKET, SO_RCVBUFFORCE, &kBuffer, sizeof kBuffer) != 0) {
+    ::setsockopt(opened.get(), SOL_SOCKET, SO_RCVBUF, &kBuffer, sizeof kBuffer);
+  }
+  sockaddr_nl address{};
+  address.nl_family = AF_NETLINK;
+  if (::bind(opened.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return Status::Errno(errno);
+  for (int group : groups) {
+    if (::setsockopt(opened.get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0) {
+      return Status::Errno(errno);
+    }
+  }
+  *fd = std::move(opened);
+  return Status::Ok();
+}
+
+bool Wanted(const Nouns& nouns, const nlmsghdr& header, nl::Bytes payload) {
+  if (header.nlmsg_type != RTM_NEWNEIGH && header.nlmsg_type != RTM_DELNEIGH) return true;
+  if (payload.empty()) return true;
+  return payload[0] == AF_BRIDGE ? nouns.fdb : nouns.neighs;
+}
+
+// Reads all there is. True when any of it matters.
+bool Drain(const Watch& watch, int fd) {
+  alignas(16) uint8_t buffer[32 << 10];
+  bool wanted = false;
+  for (;;) {
+    const ssize_t size = ::recv(fd, buffer, sizeof buffer, MSG_DONTWAIT);
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0 && errno == ENOBUFS) {
+      wanted = true;
+      continue;
+    }
+    if (size <= 0) return wanted;
+    nl::Messages messages(nl::Bytes(buffer, static_cast<size_t>(size)));
+    nlmsghdr header;
+    for (nl::Bytes payload; !wanted && messages.Next(&header, &payload);) wanted = Wanted(watch.nouns, header, payload);
+  }
+}
+
+// True when the watched name was removed.
+bool NameRemoved(const Watch& watch) {
+  alignas(inotify_event) char buffer[sizeof(inotify_event) + NAME_MAX + 1];
+  for (;;) {
+    const ssize_t size = ::read(watch.removal.get(), buffer, sizeof buffer);
+    if (size < static_cast<ssize_t>(sizeof(inotify_event))) return false;
+    for (ssize_t at = 0; at + static_cast<ssize_t>(sizeof(inotify_event)) <= size;) {
+      const auto* event = reinterpret_cast<const inotify_event*>(buffer + at);
+      if (event->len > 0 && watch.name == event->name) return true;
+      at += static_cast<ssize_t>(sizeof(inotify_event)) + event->len;
+    }
+  }
+}
+
+}  // namespace
+
+Status OpenWatch(const nl::Netns& netns, const Nouns& nouns, Watch* watch) {
+  watch->nouns = nouns;
+  std::vector<int> groups;
+  const auto join = [&groups](bool wanted, int four, int six) {
+    if (!wanted) return;
+    groups.push_back(four);
+    if (six != four) groups.push_back(six);
+  };
+  join(nouns.links, RTNLGRP_LINK, RTNLGRP_LINK);
+  join(nouns.addrs, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR);
+  join(nouns.routes, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE);
+  join(nouns.rules, RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE);
+  join(nouns.neighs || nouns.fdb, RTNLGRP_NEIGH, RTNLGRP_NEIGH);
+  if (!groups.empty()) {
+    if (Status status = Subscribe(NETLINK_ROUTE, groups, &watch->route); !status.ok()) return status;
+  }
+  if (nouns.nft) {
+    if (Status status = Subscribe(NETLINK_NETFILTER, {NFNLGRP_NFTABLES}, &watch->netfilter); !status.ok())
+      return status;
+  }
+  const size_t slash = netns.path.rfind('/');
+  if (slash == std::string::npos || netns.path.starts_with("/proc/")) return Status::Ok();
+  watch->name = netns.path.substr(slash + 1);
+  watch->removal = nl::Fd(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  if (!watch->removal.valid()) return Status::Errno(errno, "inotify");
+  const std::string directory = netns.path.substr(0, slash + 1);
+  if (::inotify_add_watch(watch->removal.get(), directory.c_str(), IN_DELETE | IN_MOVED_FROM) < 0) {
+    return Status::Errno(errno, "inotify");
+  }
+  // It may have gone before we began to listen.
+  nl::NetnsId id;
+  bool found = false;
+  Status status = nl::IdentifyNetns(netns.path, &id, &found);
+  if (status.ok() && !found) return Status::Errno(ENOENT);
+  return status;
+}
+
+Events::Events(Tell tell)
+    : tell_(std::move(tell)), epoll_(::epoll_create1(EPOLL_CLOEXEC)), wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = kWake;
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event);
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  thread_ = std::thread(&Events::Loop, this);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+Events::~Events() {
+  const uint64_t one = 1;
+  while (::write(wake_.get(), &one, sizeof one) < 0 && errno == EINTR) {
+  }
+  thread_.join();
+}
+
+Status Events::Add(Watch watch, uint64_t id) {
+  std::lock_guard lock(mutex_);
+  Entry& entry = entries_[id];
+  entry.watch = std::move(watch);
+  for (const nl::Fd* fd : {&entry.watch.route, &entry.watch.netfilter, &entry.watch.removal}) {
+    if (!fd->valid()) continue;
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.u64 = id;
+    if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd->get(), &event) != 0) {
+      const int error = errno;
+      entries_.erase(id);
+      return Status::Errno(error);
+    }
+  }
+  return Status::Ok();
+}
+
+void Events::Remove(uint64_t id) {
+  std::lock_guard lock(mutex_);
+  entries_.erase(id);  // closing takes them out of the epoll set
+}
+
+void Events::RemoveAll() {
+  std::lock_guard lock(mutex_);
+  entries_.clear();
+}
+
+void Events::Heard(uint64_t id) {
+  std::lock_guard lock(mutex_);
+  if (const auto found = entries_.find(id); found != entries_.end()) found->second.told = false;
+}
+
+void Events::Handle(uint64_t id) {
+  std::lock_guard lock(mutex_);
+  const auto found = entries_.find(id);
+  if (found == entries_.end()) return;  // removed since epoll_wait
+  Entry& entry = found->second;
+  bool wanted = false;
+  if (entry.watch.route.valid()) wanted = Drain(entry.watch, entry.watch.route.get());
+  if (entry.watch.netfilter.valid()) wanted = Drain(entry.watch, entry.watch.netfilter.get()) || wanted;
+  if (entry.watch.removal.valid() && NameRemoved(entry.watch)) {
+    entries_.erase(found);  // at once: nothing of ours shall keep it alive
+    tell_(id, Kind::kGone);
+    return;
+  }
+  if (!wanted || entry.told) return;
+  entry.told = true;
+  tell_(id, Kind::kChanged);
+}
+
+void Events::Loop() {
+  for (;;) {
+    epoll_event events[16];
+    const int count = ::epoll_wait(epoll_.get(), events, 16, -1);
+    for (int i = 0; i < count; ++i) {
+      if (events[i].data.u64 == kWake) return;
+      Handle(events[i].data.u64);
+    }
+  }
+}
+
+}  // namespace warren::addon

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "nl/fd.h"
+#include "nl/netns.h"
+#include "nl/status.h"
+
+namespace warren::addon {
+
+// What a watch wants to hear of. addr, route and rule are told apart by their multicast groups, neigh and fdb by
+// family.
+struct Nouns {
+  bool links = false, addrs = false, routes = false, rules = false, neighs = false, fdb = false, nft = false;
+};
+
+// One watch's descriptors. Its sockets pin the namespace: it must be closed for the namespace to go.
+struct Watch {
+  Nouns nouns;
+  nl::Fd route;      // NETLINK_ROUTE
+  nl::Fd netfilter;  // NETLINK_NETFILTER
+  nl::Fd removal;    // inotify on the directory of the namespace's name
+  std::string name;  // the name in it
+};
+
+// Subscribes. REQUIRES: the calling thread is inside the namespace.
+nl::Status OpenWatch(const nl::Netns& netns, const Nouns& nouns, Watch* watch);
+
+// The one event thread of an addon instance: epoll over all watches. What happened is not looked at beyond its kind.
+class Events {
+ public:
+  enum class Kind { kChanged, kGone };
+  // `tell` is called on the event thread, once until Heard; kGone when the namespace's name has been removed.
+  using Tell = std::function<void(uint64_t id, Kind kind)>;
+  explicit Events(Tell tell);
+  // Joins.
+  ~Events();
+
+  nl::Status Add(Watch watch, uint64_t id);
+  // Its descriptors are closed when this returns. An unknown id is fine.
+  void Remove(uint64_t id);
+  void RemoveAll();
+  // The receiver is about to look; what happens from now on is worth telling again.
+  void Heard(uint64_t id);
+
+ private:
+  struct Entry {
+    Watch watch;
+    bool told = false;
+  };
+  void Loop();
+  void Handle(uint64_t id);
+
+  const Tell tell_;
+  nl::Fd epoll_;
+  nl::Fd wake_;       // eventfd: stop
+  std::mutex mutex_;  // guards entries_
+  std::map<uint64_t, Entry> entries_;
+  std::thread thread_;
+};
+
+}  // namespace warren::addon

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <cstdint>
+
+#include "nl/fd.h"
+#include "nl/status.h"
+#include "ops/ip.h"
+
+namespace warren::ops {
+
+enum class Transport { kUdp, kTcp };
+
+// A bound socket (not listening yet), non-blocking, closed on exec. The address need not be there (IP_FREEBIND); an
+// IPv6 one takes IPv6 only. REQUIRES: the calling thread is inside the namespace.
+nl::Status Bind(Transport transport, const Ip& address, uint16_t port, nl::Fd* fd);
+
+}  // namespace warren::ops

@@ -1,0 +1,71 @@
+#include "ops/session.h"
+
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+
+#include <cerrno>
+
+namespace warren::ops {
+
+using nl::Status;
+
+Status Session::Ask(uint32_t index, const std::string& link) {
+  nl::Message message(RTM_GETLINK, 0);
+  ifinfomsg header{};
+  header.ifi_index = static_cast<int>(index);
+  message.Header(header);
+  if (index == 0) message.PutString(IFLA_IFNAME, "IFNAME", link);
+  message.PutU32(IFLA_EXT_MASK, "EXT_MASK", RTEXT_FILTER_SKIP_STATS);
+  return rtnl_->Get(&message, [this](uint16_t type, nl::Bytes payload) {
+    ifinfomsg info;
+    if (type != RTM_NEWLINK || !nl::TakeHeader(&payload, &info)) return Status::Errno(EBADMSG);
+    nl::Reader reader(payload);
+    std::string name;
+    for (nl::Attr attr; reader.Next(&attr);) {
+      if (attr.type == IFLA_IFNAME) attr.String(&name);
+    }
+    Learn(static_cast<uint32_t>(info.ifi_index), name);
+    return Status::Ok();
+  });
+}
+
+Status Session::Index(const std::string& link, uint32_t* index) {
+  if (link.empty() || link.size() >= IFNAMSIZ) return Status::Errno(ENODEV);
+  if (!indexes_.contains(link)) {
+    if (Status status = Ask(0, link); !status.ok()) return status;
+  }
+  const auto found = indexes_.find(link);
+  if (found == indexes_.end()) return Status::Errno(ENODEV);  // an alternative name
+  *index = found->second;
+  return Status::Ok();
+}
+
+Status Session::Name(uint32_t index, std::string* link) {
+  if (!names_.contains(index)) {
+    if (Status status = Ask(index, {}); !status.ok()) return status;
+  }
+  *link = names_[index];
+  return Status::Ok();
+}
+
+Status Session::NetnsFd(const nl::Netns& netns, int* fd) {
+  nl::Fd opened;
+  if (Status status = nl::OpenNetns(netns, &opened); !status.ok()) return status;
+  *fd = opened.get();
+  namespaces_.push_back(std::move(opened));
+  return Status::Ok();
+}
+
+void Session::Learn(uint32_t index, const std::string& link) {
+  indexes_[link] = index;
+  names_[index] = link;
+}
+
+void Session::Forget() {
+  indexes_.clear();
+  names_.clear();
+  namespaces_.clear();
+}
+
+}  // namespace warren::ops

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "nl/fd.h"
+#include "nl/socket.h"
+#include "ops/resolver.h"
+
+namespace warren::ops {
+
+// One job inside one namespace: its socket, and what it has looked up. REQUIRES: used by the thread that is inside.
+class Session : public Resolver {
+ public:
+  // `rtnl` must be open, and outlive the session.
+  explicit Session(nl::Socket* rtnl) : rtnl_(rtnl) {}
+
+  nl::Socket* rtnl() { return rtnl_; }
+  nl::Status Index(const std::string& link, uint32_t* index) override;
+  nl::Status NetnsFd(const nl::Netns& netns, int* fd) override;
+  // The other way round. ENODEV when the link is gone.
+  nl::Status Name(uint32_t index, std::string* link);
+  // A finished dump of links tells all names at once.
+  void Learn(uint32_t index, const std::string& link);
+  // After anything that makes, renames or deletes links; also closes namespaces opened by NetnsFd.
+  void Forget();
+
+ private:
+  nl::Status Ask(uint32_t index, const std::string& link);
+
+  nl::Socket* rtnl_;
+  std::unordered_map<std::string, uint32_t> indexes_;
+  std::unordered_map<uint32_t, std::string> names_;
+  std::vector<nl::Fd> namespaces_;
+};
+
+}  // namespace warren::ops

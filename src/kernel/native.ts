@@ -1,0 +1,220 @@
+import { createRequire } from 'node:module';
+import { basename, dirname } from 'node:path';
+import { KernelError } from './error.ts';
+import type { Kernel } from './kernel.ts';
+import type { Op } from './op.ts';
+import type { Link, Netns, NetnsId, NetnsState, Noun, Query } from './state.ts';
+
+/** What the .node file exports; native/addon/addon.cc is its table of contents. Wrong types throw a TypeError at once. */
+export type Addon = {
+  apply(netns: Netns, ops: readonly Op[]): Promise<void>;
+  read(netns: Netns, query: Query): Promise<NetnsState>;
+  watch(netns: Netns, nouns: readonly Noun[], listener: (gone: boolean) => void): Promise<number>;
+  unwatch(id: number): void;
+  identify(path: string): Promise<NetnsId | undefined>;
+  namespaces(): Promise<string[]>;
+  socket(netns: Netns, type: 'udp' | 'tcp', address: string, port: number): Promise<number>;
+  close(): Promise<void>;
+  /** The messages an op becomes, without sending them: link N has index 100 + N, every namespace descriptor is 9. */
+  encode(op: Op): { bytes: Uint8Array; marks: { offset: number; depth: number; name: string }[] }[];
+};
+
+/** How the addon rejects. */
+type Refusal = { errno: number; code: string; extack?: string; attr?: string; index?: number };
+
+/** From src/kernel in the checkout, from dist/ in the bundle. */
+const places = ['../../build/Release/warren.node', '../build/Release/warren.node', './warren.node'];
+
+export function loadAddon(): Addon {
+  const require = createRequire(import.meta.url);
+  const failures: unknown[] = [];
+  for (const place of places) {
+    try {
+      return require(place) as Addon;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND') throw error;
+      failures.push(error);
+    }
+  }
+  throw new AggregateError(failures, 'warren.node is not built: npx node-gyp rebuild');
+}
+
+/** The kernel of this machine. Equivalent to having iproute2 and nft at hand, without their processes. */
+export function openKernel(): Kernel {
+  return new NativeKernel(loadAddon());
+}
+
+class NativeKernel implements Kernel {
+  readonly #addon: Addon;
+  /** Watches to end when the kernel is closed. */
+  readonly #watches = new Set<() => void>();
+  #closed = false;
+
+  constructor(addon: Addon) {
+    this.#addon = addon;
+  }
+
+  async read(netns: Netns, query: Query): Promise<NetnsState> {
+    return this.#ask('read', nouns(query), netns, () => this.#addon.read(netns, query));
+  }
+
+  async apply(netns: Netns, ops: readonly Op[]): Promise<void> {
+    this.#check();
+    if (ops.length === 0) return;
+    try {
+      await this.#addon.apply(netns, ops);
+    } catch (error) {
+      const index = refusal(error).index ?? -1;
+      const op = ops[index];
+      // Without an index the namespace could not be entered, and nothing has been done.
+      throw kernelError(error, op ? op.op : 'apply', op ? subject(op) : '', netns);
+    }
+  }
+
+  async *watch(netns: Netns, nouns: readonly Noun[], signal: AbortSignal): AsyncGenerator<void> {
+    if (signal.aborted) return;
+    let changed = false;
+    let over = false;
+    let wake = () => {};
+    const end = () => {
+      over = true;
+      this.#addon.unwatch(id);
+      wake();
+    };
+    let id = 0;
+    id = await this.#ask('watch', nouns.join(', '), netns, () =>
+      this.#addon.watch(netns, nouns, (gone) => {
+        changed = true;
+        over ||= gone;
+        wake();
+      }),
+    );
+    signal.addEventListener('abort', end, { once: true });
+    this.#watches.add(end);
+    try {
+      if (signal.aborted || this.#closed) return;
+      while (!over) {
+        if (!changed) {
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+        }
+        if (over) return;
+        changed = false;
+        yield;
+      }
+    } finally {
+      signal.removeEventListener('abort', end);
+      this.#watches.delete(end);
+      this.#addon.unwatch(id);
+    }
+  }
+
+  async identify(path: string): Promise<NetnsId | undefined> {
+    return this.#ask('identify', path, { path: '' }, () => this.#addon.identify(path));
+  }
+
+  async namespaces(): Promise<readonly string[]> {
+    return this.#ask('namespaces', '/run/netns', { path: '' }, () => this.#addon.namespaces());
+  }
+
+  async socket(netns: Netns, type: 'udp' | 'tcp', address: string, port: number): Promise<number> {
+    return this.#ask('socket', `${type} ${address} port ${port}`, netns, () => this.#addon.socket(netns, type, address, port));
+  }
+
+  /** Ends all watches; requests already made are answered first. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const end of this.#watches) end();
+    await this.#addon.close();
+  }
+
+  async #ask<T>(op: string, what: string, netns: Netns, call: () => Promise<T>): Promise<T> {
+    this.#check();
+    try {
+      return await call();
+    } catch (error) {
+      throw kernelError(error, op, what, netns);
+    }
+  }
+
+  #check(): void {
+    if (this.#closed) throw new Error('the kernel has been closed');
+  }
+}
+
+function refusal(error: unknown): Partial<Refusal> {
+  return error instanceof Error ? (error as Partial<Refusal>) : {};
+}
+
+/** A TypeError is the caller's mistake and stays what it is. */
+function kernelError(error: unknown, op: string, what: string, netns: Netns): unknown {
+  const { errno, code, extack, attr, index } = refusal(error);
+  if (errno === undefined || code === undefined) return error;
+  const place = netns.path === '' ? '' : `in netns ${nameOf(netns.path)}`;
+  return new KernelError({
+    op,
+    subject: [what, place].filter((word) => word !== '').join(' '),
+    errno,
+    code,
+    ...(extack === undefined ? {} : { extack }),
+    ...(attr === undefined ? {} : { attr }),
+    index: index ?? -1,
+  });
+}
+
+function nameOf(path: string): string {
+  return ['/run/netns', '/var/run/netns'].includes(dirname(path)) ? basename(path) : path;
+}
+
+function nouns(query: Query): string {
+  return Object.entries(query)
+    .filter(([, wanted]) => wanted !== false && wanted !== undefined)
+    .map(([noun]) => noun)
+    .join(', ');
+}
+
+/** `vxlan vx0`, `10.9.0.11/16 dev eth0`: what an op is about, as a person would say it. */
+export function subject(op: Op): string {
+  switch (op.op) {
+    case 'link.add':
+    case 'link.set':
+      return link(op.link);
+    case 'link.del':
+    case 'netns.add':
+    case 'netns.del':
+      return op.name;
+    case 'link.delgroup':
+      return `group ${op.group}`;
+    case 'addr.set':
+    case 'addr.del':
+      return `${op.addr.address} dev ${op.addr.dev}`;
+    case 'route.set':
+    case 'route.del':
+      return [op.route.dst, word('via', op.route.via), word('dev', op.route.dev), word('table', op.route.table)].join('');
+    case 'rule.set':
+    case 'rule.del':
+      return [`priority ${op.rule.priority}`, word('from', op.rule.from), word('fwmark', op.rule.fwmark), word('table', op.rule.table)].join('');
+    case 'neigh.set':
+    case 'neigh.del':
+      return `${op.neigh.dst} dev ${op.neigh.dev}`;
+    case 'fdb.set':
+    case 'fdb.del':
+      return `${op.fdb.lladdr} dev ${op.fdb.dev} ${op.fdb.via}`;
+    case 'sysctl.set':
+      return op.sysctl.key;
+    case 'nft.set':
+      return `table ${op.table.family} ${op.table.name}`;
+    case 'nft.del':
+      return `table ${op.family} ${op.name}`;
+  }
+}
+
+function link(link: Link): string {
+  return link.kind ? `${link.kind} ${link.name}` : link.name;
+}
+
+function word(name: string, value: string | number | undefined): string {
+  return value === undefined ? '' : ` ${name} ${value}`;
+}
