@@ -97,7 +97,7 @@ export class Cluster implements AsyncDisposable {
 
   static readonly store = 'redis://10.77.0.1:6379';
 
-  static async start(options: LabOptions = {}): Promise<Cluster> {
+  static async start(options: LabOptions & { guests?: number } = {}): Promise<Cluster> {
     const cluster = await Cluster.boot(options);
     try {
       for (const host of cluster.hosts) await host.init(`--store ${Cluster.store} --advertise eth0`);
@@ -110,7 +110,7 @@ export class Cluster implements AsyncDisposable {
   }
 
   /** The hosts and their store, nothing of warren yet. */
-  static async boot(options: LabOptions = {}): Promise<Cluster> {
+  static async boot(options: LabOptions & { guests?: number } = {}): Promise<Cluster> {
     const lab = await Lab.start(options);
     const cluster = new Cluster(lab);
     try {
