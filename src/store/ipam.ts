@@ -24,11 +24,14 @@ export function poolOf(
   subnet: Cidr,
 ): Pool & { ranges: readonly [number, number][] } {
   const { family, first, last } = rangeOf(subnet);
-  const wished = network.ipRanges.filter((range) => familyOf(range) === family).map(rangeOf);
+  const wished = network.ipRanges
+    .filter((range) => familyOf(range) === family)
+    .map(rangeOf)
+    .sort((a, b) => (a.first < b.first ? -1 : 1));
   let base = first;
   let window = Number(last - first) + 1;
   if (family === 6) {
-    base = wished.reduce((least, range) => (range.first < least ? range.first : least), wished[0]?.first ?? first);
+    base = wished[0]?.first ?? first;
     // Scripts count in the low 32 bits only: Lua's numbers are doubles.
     const room = 0x1_0000_0000n - (base & 0xffff_ffffn);
     window = [1n << 20n, last - base + 1n, room].map(Number).reduce((a, b) => Math.min(a, b));
@@ -37,7 +40,7 @@ export function poolOf(
   const low = first + 2n;
   const high = family === 4 ? last - 1n : last;
   const ranges: [number, number][] = [];
-  for (const range of (wished.length > 0 ? wished : [{ first, last }]).sort((a, b) => (a.first < b.first ? -1 : 1))) {
+  for (const range of wished.length > 0 ? wished : [{ first, last }]) {
     const from = Number((range.first > low ? range.first : low) - base);
     const to = Math.min(Number((range.last < high ? range.last : high) - base), window - 1);
     const before = ranges.at(-1);

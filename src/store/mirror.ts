@@ -1,0 +1,292 @@
+import type { Endpoint } from '../model/endpoint.ts';
+import { WarrenError } from '../model/error.ts';
+import type { EndpointId, NetworkId, NodeId } from '../model/id.ts';
+import type { Network } from '../model/network.ts';
+import type { Cluster, Node } from '../model/node.ts';
+import type { NetworkView, Revision, View } from '../model/view.ts';
+import { Flights } from './flight.ts';
+import type { Change, Store } from './store.ts';
+import { readView, writeView } from './view-file.ts';
+
+export type MirrorChange = {
+  scope: 'registry' | NetworkId;
+  change?: Change;
+  /** What was there before the change. */
+  previous?: Endpoint | Network | Node;
+  /** The scope was read as a whole: anything in it may be different. */
+  reset?: true;
+};
+
+export type MirrorOptions = {
+  /** Wake-ups are only hints; this is the safety net under them. */
+  pollMs?: number;
+};
+
+/** How one followed network stands. Its map is changed in place: one change costs one map entry, however large it is. */
+type Followed = { network: Network; revision: Revision; endpoints: Map<EndpointId, Endpoint> };
+
+/**
+ * The view in memory, kept up with the store by its change streams: all of the registry, and the networks followed.
+ *
+ *   wake-up, poll, reconnect, refresh() ──► one flight per scope ──► since(revision) ──► apply ──► listeners
+ *
+ * When a scope's history is not the one known (other incarnation, smaller revision, other change at that revision, or
+ * all of it gone), the store lost writes: the view stays as it was, whole, and the mirror is frozen. It does not thaw by
+ * itself; what is right then is not this file's to decide.
+ *
+ * The maps of a view change in place; a view object is one revision only until the next change.
+ */
+export class Mirror {
+  readonly #store: Store;
+  readonly #pollMs: number;
+  readonly #nodes = new Map<NodeId, Node>();
+  readonly #networks = new Map<NetworkId, Network>();
+  readonly #followed = new Map<NetworkId, Followed>();
+  /** What is followed, whether or not it could be read yet. */
+  readonly #wanted = new Set<NetworkId>();
+  readonly #flights = new Flights<'' | NetworkId>((scope) => this.#read(scope));
+  readonly #onChange = new Set<(change: MirrorChange) => void>();
+  readonly #onLost = new Set<(scope: 'registry' | NetworkId) => void>();
+  #cluster: Cluster | undefined;
+  #revision: Revision | undefined;
+  #lost: 'registry' | NetworkId | undefined;
+  #poll: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  /** `cached`: what save() returned, of an earlier run; unreadable text counts as none. */
+  constructor(store: Store, cached?: string, { pollMs = 5000 }: MirrorOptions = {}) {
+    this.#store = store;
+    this.#pollMs = pollMs;
+    const view = cached === undefined ? undefined : Mirror.load(cached);
+    if (!view) return;
+    this.#cluster = view.cluster;
+    this.#revision = view.revision;
+    for (const [id, node] of view.nodes) this.#nodes.set(id, node);
+    for (const [id, network] of view.networks) this.#networks.set(id, network);
+    for (const [id, { network, revision, endpoints }] of view.followed) {
+      this.#followed.set(id, { network, revision, endpoints: new Map(endpoints) });
+      this.#wanted.add(id);
+    }
+  }
+
+  /** undefined before the first answer of the store, unless a cached view was given. */
+  get view(): View | undefined {
+    if (!this.#cluster || !this.#revision) return undefined;
+    return {
+      cluster: this.#cluster,
+      revision: this.#revision,
+      nodes: this.#nodes,
+      networks: this.#networks,
+      followed: this.#followed as ReadonlyMap<NetworkId, NetworkView>,
+    };
+  }
+
+  /** The store lost writes: the view is the last good one, and stays. */
+  get frozen(): boolean {
+    return this.#lost !== undefined;
+  }
+
+  /** Starts to listen and to poll; resolves when everything followed was read once. May be called again after a failure. */
+  async start(): Promise<void> {
+    if (!this.#poll) {
+      this.#store.onWake((scope) => this.#hint(scope));
+      this.#store.onConnection((connected) => connected && this.#hintAll());
+      this.#poll = setInterval(() => this.#hintAll(), this.#pollMs);
+      this.#poll.unref();
+    }
+    // Frozen is no failure here: the last good view is there, and onLost says the rest.
+    if (!this.frozen) await this.#refreshAll();
+  }
+
+  /** Resolves when the network's endpoints are in the view, or are known not to be there. */
+  async follow(id: NetworkId): Promise<void> {
+    this.#wanted.add(id);
+    await this.refresh(id);
+  }
+
+  unfollow(id: NetworkId): void {
+    this.#wanted.delete(id);
+    this.#followed.delete(id);
+  }
+
+  onChange(listener: (change: MirrorChange) => void): void {
+    this.#onChange.add(listener);
+  }
+
+  /** Called once; at once when the writes are lost already. */
+  onLost(listener: (scope: 'registry' | NetworkId) => void): void {
+    this.#onLost.add(listener);
+    if (this.#lost) listener(this.#lost);
+  }
+
+  /**
+   * Reads a scope ('' = the registry), or all of them; what was written before the call is in the view afterwards.
+   * store_lost_writes when the mirror is frozen.
+   */
+  async refresh(scope?: '' | NetworkId): Promise<void> {
+    await (scope === undefined ? this.#refreshAll() : this.#flights.run(scope));
+    if (!this.#lost) return;
+    const what = this.#lost === 'registry' ? 'the cluster' : `network ${this.#lost}`;
+    throw new WarrenError(
+      'store_lost_writes',
+      `the store at ${this.#store.url} has less of ${what} than this node knew: it was emptied or lost writes`,
+      'restore it from a backup; running containers keep their network meanwhile',
+    );
+  }
+
+  async #refreshAll(): Promise<void> {
+    // The registry first: it says which of the followed networks there are.
+    await this.#flights.run('');
+    await Promise.all([...this.#wanted].map((id) => this.#flights.run(id)));
+  }
+
+  save(): string {
+    const view = this.view;
+    if (!view) throw new Error('there is no view to save yet');
+    return writeView(view);
+  }
+
+  /** undefined: not a saved view, or a damaged one; the store has the truth anyway. */
+  static load(text: string): View | undefined {
+    return readView(text);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearInterval(this.#poll);
+    await this.#flights.idle();
+  }
+
+  #hint(scope: '' | NetworkId): void {
+    if (this.#closed || this.frozen || (scope !== '' && !this.#wanted.has(scope))) return;
+    // A failure is no news: the next poll or reconnect looks again.
+    this.#flights.run(scope).catch(() => {});
+  }
+
+  #hintAll(): void {
+    this.#hint('');
+    for (const id of this.#wanted) this.#hint(id);
+  }
+
+  async #read(scope: '' | NetworkId): Promise<void> {
+    if (this.frozen || this.#closed) return;
+    await (scope === '' ? this.#readRegistry() : this.#readNetwork(scope));
+  }
+
+  async #readRegistry(): Promise<void> {
+    const from = this.#revision;
+    const delta = await this.#store.registrySince(from).catch((error: unknown) => {
+      const gone = error instanceof WarrenError && /^(not_initialized|store_lost_writes)$/.test(error.code);
+      if (!gone || !from) throw error;
+      return undefined;
+    });
+    if (this.frozen) return;
+    if (!delta || (from && lost(from, delta))) return this.#freeze('registry');
+    const told: MirrorChange[] = [];
+    this.#revision = delta.revision;
+    if (delta.kind === 'snapshot') {
+      const { cluster, nodes, networks } = delta.snapshot;
+      const before = [...this.#networks.values()];
+      this.#cluster = cluster;
+      replace(this.#nodes, nodes);
+      replace(this.#networks, networks);
+      // A reset does not say what is gone, and nobody else will ask for a network that is.
+      for (const previous of before) {
+        const { id } = previous;
+        if (!this.#networks.has(id)) {
+          told.push({ scope: 'registry', change: { kind: 'network', id, value: undefined }, previous });
+        }
+        this.#setNetwork(id, this.#networks.get(id));
+      }
+      told.push({ scope: 'registry', reset: true });
+    } else {
+      for (const change of delta.changes) {
+        let previous: MirrorChange['previous'];
+        if (change.kind === 'node') previous = put(this.#nodes, change.id, change.value);
+        else if (change.kind === 'network') {
+          previous = put(this.#networks, change.id, change.value);
+          this.#setNetwork(change.id, change.value);
+        }
+        told.push({ scope: 'registry', change, ...(previous ? { previous } : {}) });
+      }
+    }
+    this.#tell(told);
+  }
+
+  async #readNetwork(id: NetworkId): Promise<void> {
+    const known = this.#followed.get(id);
+    const delta = await this.#store.networkSince(id, known?.revision);
+    if (delta === undefined) {
+      // A slot is purged after the registry forgot the network, so the registry knows whether this is a loss.
+      await this.#flights.run('');
+      if (known && this.#followed.get(id) === known && this.#networks.has(id)) this.#freeze(id);
+      return;
+    }
+    // Created by somebody else since the registry was read last.
+    if (!this.#networks.has(id)) await this.#flights.run('');
+    const network = this.#networks.get(id);
+    // Ids are never used again: nothing to wait for.
+    if (!network) this.#wanted.delete(id);
+    if (!network || !this.#wanted.has(id) || this.frozen) return;
+    if (known && lost(known.revision, delta)) return this.#freeze(id);
+    const now = this.#followed.get(id);
+    // Unfollowed, perhaps followed again, while the answer was on its way: changes have nothing to add to.
+    if (now !== known) return delta.kind === 'changes' ? undefined : this.#freshly(id, network, delta);
+    if (delta.kind === 'snapshot') return this.#freshly(id, network, delta);
+    if (!known) return;
+    known.revision = delta.revision;
+    const told: MirrorChange[] = [];
+    for (const change of delta.changes) {
+      if (change.kind !== 'endpoint') continue;
+      const previous = put(known.endpoints, change.id, change.value);
+      told.push({ scope: id, change, ...(previous ? { previous } : {}) });
+    }
+    this.#tell(told);
+  }
+
+  #freshly(
+    id: NetworkId,
+    network: Network,
+    { revision, snapshot }: { revision: Revision; snapshot: { endpoints: readonly Endpoint[] } },
+  ): void {
+    const endpoints = new Map(snapshot.endpoints.map((endpoint) => [endpoint.id, endpoint]));
+    this.#followed.set(id, { network, revision, endpoints });
+    this.#tell([{ scope: id, reset: true }]);
+  }
+
+  #setNetwork(id: NetworkId, network: Network | undefined): void {
+    if (!network) {
+      this.unfollow(id);
+      return;
+    }
+    const followed = this.#followed.get(id);
+    if (followed) followed.network = network;
+  }
+
+  /** Only after everything is applied: a listener sees one revision, and its mistakes do not tear the view. */
+  #tell(changes: readonly MirrorChange[]): void {
+    for (const change of changes) for (const listener of this.#onChange) listener(change);
+  }
+
+  #freeze(scope: 'registry' | NetworkId): void {
+    if (this.#lost) return;
+    this.#lost = scope;
+    for (const listener of this.#onLost) listener(scope);
+  }
+}
+
+function lost(from: Revision, delta: { revision: Revision; diverged?: true }): boolean {
+  return delta.diverged === true || delta.revision.incarnation !== from.incarnation || delta.revision.n < from.n;
+}
+
+function put<Key, Value>(map: Map<Key, Value>, key: Key, value: Value | undefined): Value | undefined {
+  const previous = map.get(key);
+  if (value === undefined) map.delete(key);
+  else map.set(key, value);
+  return previous;
+}
+
+function replace<Key, Value extends { id: Key }>(map: Map<Key, Value>, values: readonly Value[]): void {
+  map.clear();
+  for (const value of values) map.set(value.id, value);
+}
