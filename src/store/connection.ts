@@ -121,6 +121,8 @@ export class Connection {
     });
     client.on('close', () => {
       this.#downSince ??= performance.now();
+      // When a host has died, the subscriber would not notice for minutes.
+      if (this.#connected) this.#subscriber?.disconnect(true);
       this.#tell(false);
     });
     // ioredis gives up in some failovers (status `end`) and never comes back by itself.
@@ -154,6 +156,8 @@ export class Connection {
       maxRetriesPerRequest: 0,
       connectTimeout: patienceMs,
       commandTimeout: patienceMs,
+      // A host that lost power sends no FIN: whoever waits longer than this has a dead connection.
+      socketTimeout: patienceMs + 1000,
       keepAlive: 5000,
       retryStrategy: (times: number) => Math.min(20 * 2 ** times, 1000),
       connectionName: 'warren',

@@ -179,7 +179,7 @@ test('IPv6: any address may be asked for, the first 2^20 are given out', async (
   }
   const meta = `warren:{${name}/${net.id}}:meta`;
   await redis.server.admin.hset(meta, 'next6', 0xfffff);
-  assert.deepEqual((await attach(store, net, 'last')).addresses, ['fd00:0:0:7::f:ffff']);
+  assert.deepEqual((await attach(store, net, 'last')).addresses, ['fd00::7:0:0:f:ffff']);
   assert.deepEqual((await attach(store, net, 'again')).addresses, ['fd00:0:0:7::3']);
   assert.equal((await store.usage(net.id))[0]?.total, 2 ** 20 - 2);
 });
