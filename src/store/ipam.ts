@@ -4,11 +4,16 @@ import { contains, familyOf, fromNumber, gatewayOf, prefixLength, rangeOf, toHex
 import type { Network } from '../model/network.ts';
 
 /** A prefix as scripts compare it: fixed-width hex, first and last address. */
-export type Prefix = { cidr: Cidr; first: string; last: string };
+export type Prefix = { cidr: Cidr; first: string; last: string; length: number };
 
 export function prefixOf(cidr: Cidr): Prefix {
   const { family, first, last } = rangeOf(cidr);
-  return { cidr, first: toHex(fromNumber(first, family)), last: toHex(fromNumber(last, family)) };
+  return {
+    cidr,
+    first: toHex(fromNumber(first, family)),
+    last: toHex(fromNumber(last, family)),
+    length: prefixLength(cidr),
+  };
 }
 
 /**

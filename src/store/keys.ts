@@ -36,8 +36,10 @@ export function registryKeys(cluster: string) {
     networkNames: key('network-names'),
     /** bitmap by vni - firstVni */
     vnis: key('vnis'),
-    /** hash network id -> lines `s|v FIRSTHEX LASTHEX CIDR` (subnets and VIP pools) */
+    /** hash network id -> its members of prefixIndex, in lines */
     prefixes: key('prefixes'),
+    /** sorted set by text, `4|6 FIRSTHEX LENGTH s|v NETWORKID LASTHEX CIDR`: every subnet and VIP pool */
+    prefixIndex: key('prefix-index'),
     /** set of networks removed from the registry whose slot is not known to be purged yet */
     purges: key('purges'),
   };

@@ -41,12 +41,12 @@ export async function networkCreate(session: Session, wish: NetworkWish, avoid: 
     ...(auto || families.includes(6) ? [{ ...pools.vip6, head }] : []),
   ];
   const { id, name, ipRanges, reserved, mtu, encrypted, internal, createdAt } = wish;
-  const { meta, changes, networks, networkNames, vnis, prefixes } = session.registry;
+  const { meta, changes, networks, networkNames, vnis, prefixes, prefixIndex } = session.registry;
   const reply = session.present(
     await session.change(
-      'create-network-6',
+      'create-network-7',
       '',
-      [meta, changes, networks, networkNames, vnis, prefixes],
+      [meta, changes, networks, networkNames, vnis, prefixes, prefixIndex],
       [
         id,
         name,
@@ -91,12 +91,12 @@ export async function networkUpdate(
   const before = await record(session, id);
   const subnets = patch.subnets ?? [];
   checkSubnets(before.name, { subnets, ipRanges: [], reserved: [] });
-  const { meta, changes, networks, prefixes } = session.registry;
+  const { meta, changes, networks, prefixes, prefixIndex } = session.registry;
   const reply = session.present(
     await session.change(
-      'update-network-4',
+      'update-network-5',
       '',
-      [meta, changes, networks, prefixes],
+      [meta, changes, networks, prefixes, prefixIndex],
       [
         id,
         patch.labels ? members({ labels: sorted(patch.labels) }) : '',
@@ -145,7 +145,7 @@ export async function open(session: Session, network: Network): Promise<boolean>
 
 export async function networkRemove(session: Session, id: NetworkId, force: boolean): Promise<boolean> {
   await session.root();
-  const { meta, changes, networks, networkNames, vnis, prefixes, purges } = session.registry;
+  const { meta, changes, networks, networkNames, vnis, prefixes, prefixIndex, purges } = session.registry;
   const slot = session.network(id);
   const [status, count] = await session.guarded('close-network-2', [slot.meta, slot.endpoints], [force ? 1 : 0]);
   if (status === 'network_in_use') {
@@ -157,8 +157,8 @@ export async function networkRemove(session: Session, id: NetworkId, force: bool
       'detach them, or remove it with --force',
     );
   }
-  const keys = [meta, changes, networks, networkNames, vnis, prefixes, purges];
-  const [, removed] = session.present(await session.change('remove-network-7', '', keys, [id, firstVni]));
+  const keys = [meta, changes, networks, networkNames, vnis, prefixes, prefixIndex, purges];
+  const [, removed] = session.present(await session.change('remove-network-8', '', keys, [id, firstVni]));
   // Also those whose removal ended between the registry and the purge.
   const due = await session.connection.use((client) => client.smembers(purges));
   for (const gone of new Set([...due, id] as NetworkId[])) {

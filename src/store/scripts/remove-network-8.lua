@@ -1,5 +1,5 @@
 -- Second step of a removal: the registry forgets a network whose slot is closed, and remembers to purge the slot.
--- KEYS  meta changes networks networkNames vnis prefixes purges (registry)
+-- KEYS  meta changes networks networkNames vnis prefixes prefixIndex purges (registry)
 -- ARGV  schema root channel scope id firstVni
 -- OUT   ok removed(0|1) | absent | store_schema SCHEMA | store_lost_writes
 local meta = redis.call('HMGET', KEYS[1], 'schema', 'root')
@@ -23,10 +23,11 @@ end
 local id = ARGV[5]
 local document = redis.call('HGET', KEYS[3], id)
 if not document then return { 'ok', '0' } end
-redis.call('SADD', KEYS[7], id)
+redis.call('SADD', KEYS[8], id)
 redis.call('HDEL', KEYS[3], id)
 redis.call('HDEL', KEYS[4], cjson.decode(document).name)
 redis.call('SETBIT', KEYS[5], document:match('\n"vni":(%d+)') - ARGV[6], 0)
+for text in redis.call('HGET', KEYS[6], id):gmatch('[^\n]+') do redis.call('ZREM', KEYS[7], text) end
 redis.call('HDEL', KEYS[6], id)
 changed('network', id)
 return { 'ok', '1' }

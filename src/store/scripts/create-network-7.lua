@@ -1,8 +1,9 @@
 -- Writes a network: name, vni, subnets and VIP pools that overlap nothing.
--- KEYS  meta changes networks networkNames vnis prefixes (registry)
+-- KEYS  meta changes networks networkNames vnis prefixes prefixIndex (registry)
 -- ARGV  schema root channel scope id name head labels firstVni vniCount allowOverlap(1|0) wish
 --       head, labels: comma-separated JSON members
---       wish: JSON { subnets: [prefix], avoid: [prefix], pools: [pool] }, prefix { cidr, first, last } in hex,
+--       wish: JSON { subnets: [prefix], avoid: [prefix], pools: [pool] }, prefix { cidr, first, last, length },
+--       first and last in hex,
 --       pool { kind: s|v, cursor, head, take, unit, low, count, length }: slot numbers low…low+count-1 of UNIT addresses
 --       (or UNIT /64s), written in the TAKE hex digits after HEAD
 -- OUT   ok DOCUMENT (the same again for the same id) | name_taken HOLDER | vni_exhausted | pool_exhausted CURSOR
@@ -70,82 +71,112 @@ local holder = redis.call('HGET', KEYS[4], name)
 if holder then return { 'name_taken', holder } end
 
 local wish = cjson.decode(ARGV[12])
-local taken = {}
-local prefixes = redis.call('HGETALL', KEYS[6])
-for i = 1, #prefixes, 2 do
-  for kind, first, last, cidr in prefixes[i + 1]:gmatch('(%a) (%x+) (%x+) (%S+)') do
-    taken[#taken + 1] = { kind = kind, first = first, last = last, cidr = cidr, network = prefixes[i] }
+local INDEX = KEYS[7]
+
+-- Members of the index whose prefix overlaps this one. Two prefixes overlap when one contains the other: those inside lie
+-- next to each other in the index, those around it can only begin where its own first address is masked.
+local function overlapping(prefix, some)
+  local family = #prefix.first == 8 and '4 ' or '6 '
+  local found = redis.call('ZRANGEBYLEX', INDEX, '[' .. family .. prefix.first, '[' .. family .. prefix.last .. '~',
+    'LIMIT', 0, some)
+  for length = 0, prefix.length - 1 do
+    if some > 0 and #found >= some then break end
+    local whole = math.floor(length / 4)
+    local hex = prefix.first:sub(1, whole)
+    if length % 4 > 0 then
+      local digit = tonumber(prefix.first:sub(whole + 1, whole + 1), 16)
+      hex = hex .. string.format('%x', digit - digit % 2 ^ (4 - length % 4))
+    end
+    local around = family .. hex .. string.rep('0', #prefix.first - #hex) .. ' ' .. length .. ' '
+    -- The same first address: the range above has it.
+    if hex .. string.rep('0', #prefix.first - #hex) ~= prefix.first then
+      for _, member in ipairs(redis.call('ZRANGEBYLEX', INDEX, '[' .. around, '[' .. around .. '~')) do
+        found[#found + 1] = member
+      end
+    end
   end
+  return found
 end
-for _, route in ipairs(wish.avoid) do
-  taken[#taken + 1] = { kind = 'r', first = route.first, last = route.last, cidr = route.cidr }
+
+local function parse(member)
+  local length, kind, network, last, cidr = member:match('^%d %x+ (%d+) (%a) (%S+) (%x+) (%S+)$')
+  return { length = length, kind = kind, network = network, last = last, cidr = cidr }
+end
+
+local function member(kind, prefix)
+  return table.concat({ #prefix.first == 8 and '4' or '6', prefix.first, prefix.length, kind, id, prefix.last, prefix.cidr }, ' ')
+end
+
+local function route(prefix)
+  for _, other in ipairs(wish.avoid) do
+    if #other.first == #prefix.first and other.first <= prefix.last and prefix.first <= other.last then return other end
+  end
 end
 
 -- Subnets asked for: never over a VIP pool or a route, over another subnet only when that is wished too.
 local subnets, pools, own = {}, {}, {}
 for _, subnet in ipairs(wish.subnets) do
-  for _, other in ipairs(taken) do
-    if #other.first == #subnet.first and other.first <= subnet.last and subnet.first <= other.last
-      and (other.kind ~= 's' or ARGV[11] ~= '1') then
-      if other.kind == 'r' then return { 'subnet_overlap', subnet.cidr, other.cidr, 'route' } end
+  local reached = route(subnet)
+  if reached then return { 'subnet_overlap', subnet.cidr, reached.cidr, 'route' } end
+  for _, text in ipairs(overlapping(subnet, -1)) do
+    local other = parse(text)
+    if other.kind == 'v' or ARGV[11] ~= '1' then
       return { 'subnet_overlap', subnet.cidr, other.cidr, 'network', other.network,
         cjson.decode(redis.call('HGET', KEYS[3], other.network)).name, other.kind == 's' and 'subnet' or 'pool' }
     end
   end
   subnets[#subnets + 1] = subnet.cidr
-  own[#own + 1] = 's ' .. subnet.first .. ' ' .. subnet.last .. ' ' .. subnet.cidr
-end
-for _, subnet in ipairs(wish.subnets) do
-  taken[#taken + 1] = { kind = 's', first = subnet.first, last = subnet.last, cidr = subnet.cidr }
+  own[#own + 1] = member('s', subnet)
 end
 
--- The pool's first slot from its cursor on that touches nothing.
+-- The pool's first slot from its cursor on that touches nothing. A slot in the way is skipped with all it covers.
 local function allot(pool)
-  local at, digits, final = #pool.head, pool.take == 8 and 8 or 32, pool.low + pool.count - 1
-  local spans = {}
-  for _, other in ipairs(taken) do
-    local before, after = other.first:sub(1, at), other.last:sub(1, at)
-    if #other.first == digits and before <= pool.head and after >= pool.head then
-      local from, to = pool.low, final
-      if before == pool.head then
-        from = math.floor(tonumber(other.first:sub(at + 1, at + pool.take), 16) / pool.unit)
-      end
-      if after == pool.head then
-        to = math.floor(tonumber(other.last:sub(at + 1, at + pool.take), 16) / pool.unit)
-      end
-      spans[#spans + 1] = { from, to }
+  local final = pool.low + pool.count - 1
+  local function prefixof(slot)
+    if pool.take == 8 then
+      local first = string.format('%08x', slot * pool.unit)
+      return { first = first, last = string.format('%08x', slot * pool.unit + pool.unit - 1), length = pool.length }
     end
+    local first = pool.head .. string.format('%04x', slot) .. string.rep('0', 16)
+    local host = (128 - pool.length) / 4
+    return { first = first, last = first:sub(1, 32 - host) .. string.rep('f', host), length = pool.length }
   end
-  table.sort(spans, function(a, b) return a[1] < b[1] end)
-  local function free(start, stop)
-    for _, span in ipairs(spans) do
-      if span[1] > start then break end
-      if span[2] >= start then start = span[2] + 1 end
+  local function slotof(hex)
+    local head = hex:sub(1, #pool.head)
+    if head ~= pool.head then return head > pool.head and final or pool.low end
+    return math.floor(tonumber(hex:sub(#head + 1, #head + pool.take), 16) / pool.unit)
+  end
+  local function free(slot, stop)
+    while slot <= stop do
+      local prefix = prefixof(slot)
+      local last
+      for _, other in ipairs(wish.subnets) do
+        if #other.first == #prefix.first and other.first <= prefix.last and prefix.first <= other.last then last = other.last end
+      end
+      local reached = route(prefix)
+      if reached and (not last or reached.last > last) then last = reached.last end
+      if not last then
+        local text = overlapping(prefix, 1)[1]
+        if not text then return slot, prefix end
+        last = parse(text).last
+      end
+      slot = math.max(slot, slotof(last)) + 1
     end
-    return start <= stop and start or nil
   end
   local cursor = tonumber(redis.call('HGET', KEYS[1], pool.cursor) or pool.low)
-  return free(cursor, final) or free(pool.low, cursor - 1)
+  local slot, prefix = free(cursor, final)
+  if slot then return slot, prefix end
+  return free(pool.low, math.min(cursor - 1, final))
 end
 
 local cursors = {}
 for _, pool in ipairs(wish.pools) do
-  local slot = allot(pool)
+  local slot, prefix = allot(pool)
   if not slot then return { 'pool_exhausted', pool.cursor } end
-  local first, last
-  if pool.take == 8 then
-    first = string.format('%08x', slot * pool.unit)
-    last = string.format('%08x', slot * pool.unit + pool.unit - 1)
-  else
-    first = pool.head .. string.format('%04x', slot) .. string.rep('0', 16)
-    local host = (128 - pool.length) / 4
-    last = first:sub(1, 32 - host) .. string.rep('f', host)
-  end
-  local cidr = text(first) .. '/' .. pool.length
+  prefix.cidr = text(prefix.first) .. '/' .. pool.length
   local place = pool.kind == 's' and subnets or pools
-  place[#place + 1] = cidr
-  own[#own + 1] = pool.kind .. ' ' .. first .. ' ' .. last .. ' ' .. cidr
-  taken[#taken + 1] = { kind = pool.kind, first = first, last = last, cidr = cidr }
+  place[#place + 1] = prefix.cidr
+  own[#own + 1] = member(pool.kind, prefix)
   cursors[#cursors + 1] = pool.cursor
   cursors[#cursors + 1] = slot + 1
 end
@@ -160,6 +191,7 @@ redis.call('SETBIT', KEYS[5], vni, 1)
 redis.call('HSET', KEYS[1], 'vni', vni + 1, unpack(cursors))
 redis.call('HSET', KEYS[4], name, id)
 redis.call('HSET', KEYS[6], id, table.concat(own, '\n'))
+for _, text in ipairs(own) do redis.call('ZADD', INDEX, 0, text) end
 local document = '{' .. ARGV[7] .. ',\n' .. ARGV[8] .. ',\n"vni":' .. (ARGV[9] + vni) .. ',"vipPools":' .. list(pools)
   .. ',\n"subnets":' .. list(subnets) .. ',\n"members":[]}'
 redis.call('HSET', KEYS[3], id, document)
