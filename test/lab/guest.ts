@@ -83,16 +83,17 @@ export class Guest {
     closeSync(log);
     this.#process = child;
     this.#exited = once(child, 'exit').then(() => this.#gone());
-    await new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(() => child.kill('SIGKILL'), this.#lab.bootTimeout);
+    const timer = setTimeout(() => child.kill('SIGKILL'), this.#lab.bootTimeout);
+    const booted = new Promise<void>((resolve, reject) => {
       this.#line = new Line(child.stdio[3] as Duplex, (type, id, payload) => {
         if (type === 'H') resolve();
         else if (type === 'S') this.#finish(id, payload.readInt32LE(0));
         else if (type === 'O' || type === 'E') this.#jobs.get(id)?.take(type, payload);
       });
       const failed = () => reject(new LabError(`guest ${this.name} did not boot:\n${this.console().slice(-2000)}`));
-      this.#exited.then(failed, failed).finally(() => clearTimeout(timer));
+      this.#exited.then(failed, failed);
     });
+    await booted.finally(() => clearTimeout(timer));
     this.#up = true;
     await this.ok(['sh', '-ec', this.#configuration()]);
   }
