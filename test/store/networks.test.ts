@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { EndpointId, NetworkId, NodeId } from '../../src/model/id.ts';
 import { newId } from '../../src/model/id.ts';
-import { overlaps } from '../../src/model/ip.ts';
+import type { Cidr } from '../../src/model/ip.ts';
+import { fromNumber, overlaps } from '../../src/model/ip.ts';
 import { firstVni, vniCount } from '../../src/model/network.ts';
 import type { Store } from '../../src/store/store.ts';
-import { attach, cidr, endpointWish, fails, ip, networkWish, withRedis } from './fixture.ts';
+import { attach, cidr, endpointWish, fails, ip, networkWish, random, withRedis } from './fixture.ts';
 
 const redis = withRedis();
 
@@ -338,6 +339,71 @@ test('attaching while the network is removed leaves nothing behind', async () =>
     if (removed) assert.equal(listed.length, 1, String(listed));
     else assert.ok((await store.endpoints(net.id)).length > 0);
     await other.close();
+  }
+});
+
+test('a slot of another layout, or of another history of the registry, is left alone', async () => {
+  const { store, name } = await redis.cluster();
+  const net = await store.networkCreate(networkWish('app'), []);
+  const wish = endpointWish(net, 'e1');
+  await store.endpointAttach(net, wish);
+  const meta = `warren:{${name}/${net.id}}:meta`;
+  const root = await redis.server.admin.hget(meta, 'root');
+  const calls = [
+    () => attach(store, net, 'e2'),
+    () => store.endpointReady(net.id, wish.id, 1),
+    () => store.endpointDetach(net.id, wish.id),
+    () => store.networkJoin(net.id, n1),
+    () => store.networkRemove(net.id, true),
+  ];
+  await redis.server.admin.hset(meta, 'schema', '99');
+  const reads = [() => store.usage(net.id), () => store.endpoints(net.id), () => store.networkSince(net.id, undefined)];
+  for (const call of [...calls, ...reads]) await fails(call(), 'store_schema', /layout 99/);
+  await redis.server.admin.hset(meta, { schema: '1', root: 'another' });
+  for (const call of calls) await fails(call(), 'store_lost_writes');
+  await redis.server.admin.hset(meta, { root });
+  assert.equal(await store.endpointCount(net.id), 1);
+  assert.equal((await store.endpoints(net.id))[0]?.state, 'starting');
+  assert.equal((await attach(store, net, 'e2')).name, 'e2');
+});
+
+test('growing counts only what the subnet did not overlap before', async () => {
+  const { store } = await redis.cluster();
+  await store.networkCreate(networkWish('a', { subnets: [cidr('10.9.0.0/25')] }), []);
+  await store.networkCreate(networkWish('b', { subnets: [cidr('10.9.1.0/24')] }), []);
+  const c = await store.networkCreate(networkWish('c', { subnets: [cidr('10.9.0.64/26')], allowOverlap: true }), []);
+  assert.deepEqual((await store.networkUpdate(c.id, { subnets: [cidr('10.9.0.0/24')] }, [])).subnets, ['10.9.0.0/24']);
+  await fails(store.networkUpdate(c.id, { subnets: [cidr('10.9.0.0/23')] }, []), 'subnet_overlap', /network "b"/);
+  // The grown prefix is the one others are compared with, and gone with its network.
+  const d = networkWish('d', { subnets: [cidr('10.9.0.192/26')] });
+  await fails(store.networkCreate(d, []), 'subnet_overlap', /network "c" \(10\.9\.0\.0\/24\)/);
+  await store.networkRemove(c.id, false);
+  assert.deepEqual((await store.networkCreate(d, [])).subnets, ['10.9.0.192/26']);
+});
+
+test('random prefixes: the index finds what comparing all of them finds', async () => {
+  const seed = Number(process.env.SEED ?? Date.now() % 1e9);
+  const next = random(seed);
+  const { store } = await redis.cluster();
+  const held = new Map<string, Cidr>();
+  for (let i = 0; i < 300; i++) {
+    const four = next(2) === 0;
+    const length = four ? 8 + next(22) : 8 + next(113);
+    const bits = four ? 32 : 128;
+    // Few bits differ, so that many touch; far from our own pools.
+    let value = four
+      ? 0xac100000n | BigInt(next(1 << 16))
+      : (0x2001n << 112n) | (BigInt(next(64)) << BigInt(next(112)));
+    value = (value >> BigInt(bits - length)) << BigInt(bits - length);
+    const subnet = cidr(`${fromNumber(value, four ? 4 : 6)}/${length}`);
+    const wish = networkWish(`n${i}`, { subnets: [subnet], allowOverlap: next(3) === 0 });
+    const touched = [...held.values()].filter((other) => overlaps(other, subnet));
+    const made = await store.networkCreate(wish, []).catch((error) => error.code);
+    const expected = touched.length > 0 && !wish.allowOverlap ? 'subnet_overlap' : 'made';
+    assert.equal(typeof made === 'string' ? made : 'made', expected, `${subnet} against ${touched}, seed ${seed}`);
+    if (expected === 'made') held.set(wish.id, subnet);
+    const gone = [...held.keys()][next(held.size)] as NetworkId;
+    if (next(4) === 0 && held.delete(gone)) await store.networkRemove(gone, false);
   }
 });
 
