@@ -12,6 +12,7 @@ const result = await build({
   entryPoints,
   outdir: 'dist',
   outExtension: { '.js': '.mjs' },
+  // No subfolder: modules find dist/scripts and the addon beside or above themselves, whichever chunk they end up in.
   chunkNames: '[name]-[hash]',
   bundle: true,
   splitting: true,

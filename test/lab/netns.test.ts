@@ -25,7 +25,11 @@ for (const file of files) {
     const reporter = ['--test-reporter', join(here, 'lines.mjs'), '--test-reporter-destination', '/run/lines'];
     const argv = [process.execPath, '--import', 'tsx', ...reporter, join(folder, file)];
     const env = { WARREN_LAB: '1', ...(process.env.WARREN_LONG ? { WARREN_LONG: '1' } : {}) };
-    const result = await lab.guests.a.run(argv, { cwd: project, env, timeout: 300_000 });
+    const result = await lab.guests.a.run(argv, {
+      cwd: project,
+      env,
+      timeout: process.env.WARREN_LONG ? 600_000 : 90_000,
+    });
     const report = result.guestDied ? '' : await lab.guests.a.ok('cat /run/lines; rm -f /run/lines');
     const lines = report.split('\n').filter(Boolean);
     const results = lines.map((line) => JSON.parse(line) as { name: string; skipped: boolean; error?: string });
