@@ -191,6 +191,11 @@ describe('power', () => {
     await waitFor(() => answered('a', '10.77.0.2'), { what: "a's link to be back" });
   });
 
+  test('a guest that booted in time is not killed for it later', async () => {
+    await using other = await Lab.start({ guests: 1, memory: '128M', bootTimeout: 6000 });
+    assert.equal((await other.guests.a.run(['sleep', '6.5'])).code, 0);
+  });
+
   test('a routed underlay: two segments and a router', async () => {
     await using routed = await Lab.start({
       memory: '256M',
