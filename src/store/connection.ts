@@ -54,7 +54,9 @@ export class Connection {
       try {
         return await command(client);
       } catch (error) {
-        if (isFinal(error) || this.#closed || performance.now() >= deadline) throw storeError(this.place, error);
+        // A command that timed out has used up the patience, though its timer may run a little fast.
+        const tired = performance.now() >= deadline - 100;
+        if (isFinal(error) || this.#closed || tired) throw storeError(this.place, error);
         // A server that is loading answers at once, with an error; do not ask it in a tight loop.
         await new Promise((resolve) => setTimeout(resolve, 20));
       }

@@ -49,7 +49,10 @@ export async function startRedis({
     ],
     { stdio: 'ignore' },
   );
-  const kill = () => child.kill('SIGKILL');
+  const kill = () => {
+    child.kill('SIGKILL');
+    rmSync(dir, { recursive: true, force: true });
+  };
   process.on('exit', kill);
   const ended = new Promise<void>((resolve) => child.on('exit', () => resolve()));
   for (let i = 0; !existsSync(socket); i++) {
@@ -71,7 +74,6 @@ export async function startRedis({
       kill();
       await ended;
       process.off('exit', kill);
-      rmSync(dir, { recursive: true, force: true });
     },
   };
 }
