@@ -119,7 +119,9 @@ class NativeKernel implements Kernel {
   }
 
   async socket(netns: Netns, type: 'udp' | 'tcp', address: string, port: number): Promise<number> {
-    return this.#ask('socket', `${type} ${address} port ${port}`, netns, () => this.#addon.socket(netns, type, address, port));
+    return this.#ask('socket', `${type} ${address} port ${port}`, netns, () =>
+      this.#addon.socket(netns, type, address, port),
+    );
   }
 
   /** Ends all watches; requests already made are answered first. */
@@ -192,10 +194,17 @@ export function subject(op: Op): string {
       return `${op.addr.address} dev ${op.addr.dev}`;
     case 'route.set':
     case 'route.del':
-      return [op.route.dst, word('via', op.route.via), word('dev', op.route.dev), word('table', op.route.table)].join('');
+      return [op.route.dst, word('via', op.route.via), word('dev', op.route.dev), word('table', op.route.table)].join(
+        '',
+      );
     case 'rule.set':
     case 'rule.del':
-      return [`priority ${op.rule.priority}`, word('from', op.rule.from), word('fwmark', op.rule.fwmark), word('table', op.rule.table)].join('');
+      return [
+        `priority ${op.rule.priority}`,
+        word('from', op.rule.from),
+        word('fwmark', op.rule.fwmark),
+        word('table', op.rule.table),
+      ].join('');
     case 'neigh.set':
     case 'neigh.del':
       return `${op.neigh.dst} dev ${op.neigh.dev}`;

@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import type { Kernel } from '../../src/kernel/kernel.ts';
+import { host, type Netns, type Noun } from '../../src/kernel/state.ts';
+import { eventually, inside, kernelTest, mac, nameOf, plain, refuses, vxlan } from '../support/netns.ts';
+
+/** Counts hints in the background. */
+function listen(kernel: Kernel, netns: Netns, nouns: Noun[]) {
+  const abort = new AbortController();
+  const heard = { hints: 0, over: false, abort, done: Promise.resolve() };
+  heard.done = (async () => {
+    for await (const _ of kernel.watch(netns, nouns, abort.signal)) heard.hints++;
+    heard.over = true;
+  })();
+  return heard;
+}
+
+kernelTest('each noun hints at its own changes, and ends on abort', async ({ kernel, netns }) => {
+  const ns = await netns();
+  await kernel.apply(ns, [
+    { op: 'link.add', link: { name: 'br0', kind: 'bridge', up: true } },
+    { op: 'link.add', link: { ...vxlan('vx0'), up: true, master: 'br0' } },
+  ]);
+  const changes: [Noun, () => Promise<void>][] = [
+    ['links', () => kernel.apply(ns, [{ op: 'link.add', link: { name: 'd0', kind: plain } }])],
+    ['addrs', () => kernel.apply(ns, [{ op: 'addr.set', addr: { dev: 'br0', address: '10.9.0.1/16' } }])],
+    ['routes', () => kernel.apply(ns, [{ op: 'route.set', route: { dst: '10.8.0.0/16', dev: 'br0' } }])],
+    ['rules', () => kernel.apply(ns, [{ op: 'rule.set', rule: { family: 4, priority: 9, table: 9 } }])],
+    ['neighs', () => kernel.apply(ns, [{ op: 'neigh.set', neigh: { dev: 'vx0', dst: '10.9.0.2', lladdr: mac(2) } }])],
+    [
+      'fdb',
+      () => kernel.apply(ns, [{ op: 'fdb.set', fdb: { dev: 'vx0', lladdr: mac(2), via: 'self', dst: '192.0.2.2' } }]),
+    ],
+    ['nft', async () => void inside(ns, 'nft', 'add', 'table', 'inet', 'x')],
+  ];
+  for (const [noun, change] of changes) {
+    const heard = listen(kernel, ns, [noun]);
+    // Watching begins a moment after the call: change until it is heard.
+    await eventually(async () => {
+      if (noun === 'nft') await change();
+      else await undoAndDo(kernel, ns, noun, change);
+      await eventually(() => assert.ok(heard.hints > 0, noun), 100);
+    });
+    heard.abort.abort();
+    await heard.done;
+  }
+});
+
+async function undoAndDo(kernel: Kernel, ns: Netns, noun: Noun, change: () => Promise<void>): Promise<void> {
+  if (noun === 'links') await kernel.apply(ns, [{ op: 'link.del', name: 'd0' }]);
+  if (noun === 'addrs') await kernel.apply(ns, [{ op: 'addr.del', addr: { dev: 'br0', address: '10.9.0.1/16' } }]);
+  if (noun === 'routes') await kernel.apply(ns, [{ op: 'route.del', route: { dst: '10.8.0.0/16' } }]);
+  if (noun === 'rules') await kernel.apply(ns, [{ op: 'rule.del', rule: { family: 4, priority: 9, table: 9 } }]);
+  if (noun === 'neighs')
+    await kernel.apply(ns, [{ op: 'neigh.del', neigh: { dev: 'vx0', dst: '10.9.0.2', lladdr: mac(2) } }]);
+  if (noun === 'fdb') await kernel.apply(ns, [{ op: 'fdb.del', fdb: { dev: 'vx0', lladdr: mac(2), via: 'self' } }]);
+  await change();
+}
+
+kernelTest('a thousand changes are few hints; neighbours are not fdb entries', async ({ kernel, netns }) => {
+  const ns = await netns();
+  await kernel.apply(ns, [{ op: 'link.add', link: { ...vxlan('vx0'), up: true } }]);
+  const [neighs, fdb] = [listen(kernel, ns, ['neighs']), listen(kernel, ns, ['fdb'])];
+  await kernel.read(ns, { links: true }); // behind the watches in the queue: they are open now
+  const many = Array.from({ length: 1000 }, (_, i) => ({
+    dev: 'vx0',
+    dst: `10.9.${i >> 8}.${i & 255}`,
+    lladdr: mac(1),
+  }));
+  await kernel.apply(
+    ns,
+    many.map((neigh) => ({ op: 'neigh.set', neigh })),
+  );
+  await eventually(() => assert.ok(neighs.hints > 0));
+  assert.ok(neighs.hints < 500, `${neighs.hints} hints for 1000 changes`);
+  assert.equal(fdb.hints, 0);
+  neighs.abort.abort();
+  fdb.abort.abort();
+  await Promise.all([neighs.done, fdb.done]);
+});
+
+kernelTest(
+  'a watch does not keep its namespace: it ends when the name goes, and on abort',
+  async ({ kernel, netns }) => {
+    const [ns, container] = [await netns(), await netns()];
+    const peer = { name: 'eth0', netns: container };
+    await kernel.apply(ns, [{ op: 'link.add', link: { name: 'w1', kind: 'veth', veth: { peer } } }]);
+    const heard = listen(kernel, container, ['links']);
+    await kernel.read(container, { links: true });
+    execFileSync('ip', ['netns', 'del', nameOf(container)]);
+    await heard.done;
+    // With the namespace its half of the veth pair goes, and with that ours.
+    await eventually(async () => assert.equal((await kernel.read(ns, { links: true })).links.length, 1));
+  },
+);
+
+kernelTest('watching what is not there, and after the fact', async ({ kernel }) => {
+  const nowhere = { path: '/run/netns/nobody' };
+  const first = (netns: Netns, signal: AbortSignal) =>
+    kernel.watch(netns, ['links'], signal)[Symbol.asyncIterator]().next();
+  await refuses(first(nowhere, new AbortController().signal), { code: 'ENOENT', op: 'watch' });
+  assert.deepEqual(await first(host, AbortSignal.abort()), { done: true, value: undefined });
+  const abort = new AbortController();
+  const pending = first(host, abort.signal);
+  abort.abort();
+  assert.equal((await pending).done, true);
+});
+
+kernelTest('closing the kernel ends its watches', async ({ kernel, netns }) => {
+  const ns = await netns();
+  const { openKernel } = await import('../../src/kernel/native.ts');
+  const other = openKernel();
+  const heard = listen(other, ns, ['links', 'nft']);
+  await other.read(ns, { links: true });
+  await other.close();
+  await heard.done;
+  await assert.rejects(other.read(ns, { links: true }), /closed/);
+  assert.equal((await kernel.read(ns, { links: true })).links.length, 1);
+});
