@@ -1,5 +1,5 @@
-import { existsSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, rmdirSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { Kernel } from '../kernel/kernel.ts';
 import { openKernel } from '../kernel/native.ts';
 import { host } from '../kernel/state.ts';
@@ -33,6 +33,7 @@ export async function leaveHost(paths: Paths, force: boolean): Promise<LeaveResu
     await cleanKernel(kernel, new HostSysctls(join(paths.stateDir, 'sysctls.json')));
     if (config?.managedStore) await stopManagedStore(paths, true);
     for (const path of [paths.config, paths.stateDir, paths.runDir]) rmSync(path, { recursive: true, force: true });
+    removeIfEmpty(dirname(paths.config));
     return { left: config !== undefined, node: config?.node.name ?? null, warnings };
   } finally {
     lock.close();
@@ -129,4 +130,10 @@ async function gone(kernel: Kernel): Promise<void> {
     if (!links.some(({ name }) => /^wup\d+$/.test(name))) return;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
+}
+
+function removeIfEmpty(directory: string): void {
+  try {
+    rmdirSync(directory);
+  } catch {} // somebody else's files are in it, and stay
 }

@@ -1,7 +1,7 @@
 import { WarrenError } from '../model/error.ts';
 import { newId } from '../model/id.ts';
 import type { Cidr } from '../model/ip.ts';
-import { familyOf } from '../model/ip.ts';
+import { familyOf, gatewayOf } from '../model/ip.ts';
 import type { Network } from '../model/network.ts';
 import type { NetworkInput } from '../model/parse.ts';
 import { checkSubnets, holds, invalid, parseLabels, parseNetwork, parseSubnets } from '../model/parse.ts';
@@ -81,6 +81,12 @@ export async function updateNetwork(
           `network "${network.name}": ${subnet} does not contain its subnet ${old}`,
           'a subnet can only grow',
         );
+      if (gatewayOf(subnet) !== gatewayOf(old)) {
+        throw invalid(
+          `network "${network.name}": growing ${old} to ${subnet} would move its gateway`,
+          'grow it upwards, keeping its first address',
+        );
+      }
     }
     patch.subnets = network.subnets.map((old) => grown.find((cidr) => familyOf(cidr) === familyOf(old)) ?? old);
   }

@@ -51,9 +51,12 @@ test('foreign things inside our namespaces survive every change and every pass',
     ip netns exec warren-1048576 nft 'table inet foreign { chain c { type filter hook forward priority 0; policy accept; }; }'`);
   const foreign = () =>
     a.guest.ok(`
-      ip -n warren-1048576 -d -o link show probe0; ip -n warren-1048576 -o addr show probe1; ip -n warren-1048576 route show 198.51.100.0/24
+      ip -n warren-1048576 -o link show probe0; ip -n warren-1048576 -o addr show probe1; ip -n warren-1048576 route show 198.51.100.0/24
       bridge -n warren-1048576 fdb show dev vx0 | grep 02:00:00:00:00:99; ip -n warren-1048576 neigh show 10.9.250.250
       ip netns exec warren-1048576 nft list table inet foreign`);
+  await waitFor(() => a.guest.ok('ip -n warren-1048576 -6 addr show tentative').then((text) => text === ''), {
+    what: 'the planted addresses to settle',
+  });
   const planted = await foreign();
   for (let round = 0; round < 3; round++) {
     await a.attach('app', `x${round}`);
