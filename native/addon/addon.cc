@@ -38,18 +38,18 @@ class Errand {
 // One call from JS: `work` on the request thread, then `result` on the JS thread when it went well.
 class Call : public Job, public Errand {
  public:
-  using Work = std::function<Status(Workshop*)>;
+  // `failed` becomes the index of the op that failed, where there are ops.
+  using Work = std::function<Status(Workshop*, int64_t* failed)>;
   using Result = std::function<Napi::Value(Napi::Env)>;
   Call(Napi::Env env, Work work, Result result)
       : deferred_(Napi::Promise::Deferred::New(env)), work_(std::move(work)), result_(std::move(result)) {}
 
   Napi::Promise promise() { return deferred_.Promise(); }
-  void Run(Workshop* workshop) override { status_ = work_(workshop); }
+  void Run(Workshop* workshop) override { status_ = work_(workshop, &failed_); }
   void Do(Napi::Env env, Instance* instance) override;
 
-  int64_t failed = -1;  // index of the op; set by `work`
-
  private:
+  int64_t failed_ = -1;
   Napi::Promise::Deferred deferred_;
   Work work_;
   Result result_;
@@ -80,9 +80,7 @@ class Instance {
   }
 
   Napi::Value Start(Call::Work work, Call::Result result) {
-    return Post(std::make_unique<Call>(env_, std::move(work), std::move(result)));
-  }
-  Napi::Value Post(std::unique_ptr<Call> call) {
+    auto call = std::make_unique<Call>(env_, std::move(work), std::move(result));
     Napi::Promise promise = call->promise();
     Hold();
     worker_->Post(std::move(call));
@@ -151,7 +149,7 @@ void Call::Do(Napi::Env env, Instance* instance) {
     return;
   }
   Napi::Object error = FromStatus(env, status_).As<Napi::Object>();
-  error.Set("index", static_cast<double>(failed));
+  error.Set("index", static_cast<double>(failed_));
   deferred_.Reject(error);
 }
 
@@ -171,20 +169,16 @@ Napi::Value Apply(const Napi::CallbackInfo& info) {
   std::string error;
   if (!ToNetns(info[0], &netns, &error) || !ToOps(info[1], netns.own(), &list, &error))
     return Refuse(info.Env(), error);
-  auto failed = std::make_shared<int64_t*>();
-  auto call = std::make_unique<Call>(
-      info.Env(),
-      [netns = std::move(netns), list = std::move(list), failed](Workshop* workshop) {
+  return Of(info)->Start(
+      [netns = std::move(netns), list = std::move(list)](Workshop* workshop, int64_t* failed) {
         return workshop->Inside(netns, [&](ops::Session* session) {
           size_t index = 0;
           Status status = ops::Apply(session, workshop->nft(), list, &index);
-          if (!status.ok()) **failed = static_cast<int64_t>(index);
+          if (!status.ok()) *failed = static_cast<int64_t>(index);
           return status;
         });
       },
       nullptr);
-  *failed = &call->failed;
-  return Of(info)->Post(std::move(call));
 }
 
 Status ReadInto(Workshop* workshop, ops::Session* session, const Query& query, State* state) {
@@ -209,7 +203,7 @@ Napi::Value Read(const Napi::CallbackInfo& info) {
   if (!ToNetns(info[0], &netns, &error) || !ToQuery(info[1], &query, &error)) return Refuse(info.Env(), error);
   auto state = std::make_shared<State>();
   return Of(info)->Start(
-      [netns, query, state](Workshop* workshop) {
+      [netns, query, state](Workshop* workshop, int64_t*) {
         return workshop->Inside(netns,
                                 [&](ops::Session* session) { return ReadInto(workshop, session, query, state.get()); });
       },
@@ -224,8 +218,8 @@ Napi::Value Identify(const Napi::CallbackInfo& info) {
     bool found = false;
   };
   auto answer = std::make_shared<Answer>();
-  return Of(info)->Start([path = info[0].As<Napi::String>().Utf8Value(),
-                          answer](Workshop*) { return nl::IdentifyNetns(path, &answer->id, &answer->found); },
+  return Of(info)->Start([path = info[0].As<Napi::String>().Utf8Value(), answer](
+                             Workshop*, int64_t*) { return nl::IdentifyNetns(path, &answer->id, &answer->found); },
                          [answer](Napi::Env env) -> Napi::Value {
                            if (!answer->found) return env.Undefined();
                            Napi::Object object = Napi::Object::New(env);
@@ -238,7 +232,7 @@ Napi::Value Identify(const Napi::CallbackInfo& info) {
 // namespaces(): Promise<string[]>
 Napi::Value Namespaces(const Napi::CallbackInfo& info) {
   auto names = std::make_shared<std::vector<std::string>>();
-  return Of(info)->Start([names](Workshop*) { return ops::NetnsList(names.get()); },
+  return Of(info)->Start([names](Workshop*, int64_t*) { return ops::NetnsList(names.get()); },
                          [names](Napi::Env env) {
                            Napi::Array array = Napi::Array::New(env, names->size());
                            for (uint32_t i = 0; i < names->size(); ++i) array.Set(i, (*names)[i]);
@@ -263,7 +257,7 @@ Napi::Value Socket(const Napi::CallbackInfo& info) {
   }
   auto fd = std::make_shared<nl::Fd>();
   return Of(info)->Start(
-      [netns, udp = type == "udp", address, port, fd](Workshop* workshop) {
+      [netns, udp = type == "udp", address, port, fd](Workshop* workshop, int64_t*) {
         return workshop->Inside(netns, [&](ops::Session*) {
           return ops::Bind(udp ? ops::Transport::kUdp : ops::Transport::kTcp, address, static_cast<uint16_t>(port),
                            fd.get());
@@ -283,7 +277,7 @@ Napi::Value WatchNetns(const Napi::CallbackInfo& info) {
   auto watch = std::make_shared<Watch>();
   auto listener = std::make_shared<Napi::FunctionReference>(Napi::Persistent(info[2].As<Napi::Function>()));
   return instance->Start(
-      [netns, nouns, watch](Workshop* workshop) {
+      [netns, nouns, watch](Workshop* workshop, int64_t*) {
         return workshop->Inside(netns, [&](ops::Session*) { return OpenWatch(netns, nouns, watch.get()); });
       },
       [instance, watch, listener](Napi::Env env) -> Napi::Value {
@@ -308,7 +302,7 @@ Napi::Value Unwatch(const Napi::CallbackInfo& info) {
 Napi::Value Close(const Napi::CallbackInfo& info) {
   Of(info)->CloseWatches();
   return Of(info)->Start(
-      [](Workshop* workshop) {
+      [](Workshop* workshop, int64_t*) {
         workshop->CloseSockets();
         return Status::Ok();
       },

@@ -73,7 +73,10 @@ Status PutVeth(Resolver* resolver, Message* message, const VethPeer& peer) {
 
 Status PutKind(Resolver* resolver, Message* message, const Link& link) {
   const size_t info = message->Nest(IFLA_LINKINFO, "LINKINFO");
-  if (link.kind) message->PutString(IFLA_INFO_KIND, "KIND", *link.kind);
+  // Data without its kind is refused; a caller that names only what differs may leave the kind out.
+  const std::string implied = link.vxlan ? "vxlan" : link.bridge ? "bridge" : "";
+  const std::string kind = link.kind.value_or(implied);
+  if (!kind.empty()) message->PutString(IFLA_INFO_KIND, "KIND", kind);
   Status status;
   if (link.vxlan || link.bridge || link.veth) {
     const size_t data = message->Nest(IFLA_INFO_DATA, "DATA");

@@ -177,8 +177,8 @@ kernelTest('link.set touches what it is given, twice the same', async ({ kernel,
   ]);
   const before = (await links(kernel, ns)).get('d0');
   for (let twice = 0; twice < 2; twice++) {
-    await kernel.apply(ns, [{ op: 'link.set', link: { name: 'd0', mtu: 1234, group: 5 } }]);
-    assert.deepEqual((await links(kernel, ns)).get('d0'), { ...before, mtu: 1234, group: 5 });
+    await kernel.apply(ns, [{ op: 'link.set', link: { name: 'd0', mtu: 1334, group: 5 } }]);
+    assert.deepEqual((await links(kernel, ns)).get('d0'), { ...before, mtu: 1334, group: 5 });
   }
   await kernel.apply(ns, [{ op: 'link.set', link: { name: 'br0', bridge: { ...bridge, mcastSnooping: false } } }]);
   assert.deepEqual((await links(kernel, ns)).get('br0')?.bridge?.mcastSnooping, false);
@@ -224,7 +224,13 @@ kernelTest('what the kernel refuses, in its own words', async ({ kernel, netns }
     code: 'EOPNOTSUPP',
     extack: 'Unknown device type',
   });
-  await refuses(kernel.apply(ns, [{ op: 'link.set', link: { name: 'd0', mtu: 1 << 30 } }]), { code: 'EINVAL' });
+  const br0 = { name: 'br0', kind: 'bridge' } as const;
+  await kernel.apply(ns, [{ op: 'link.add', link: br0 }]);
+  await refuses(kernel.apply(ns, [{ op: 'link.set', link: { ...br0, mtu: 1 << 30 } }]), {
+    code: 'EINVAL',
+    extack: 'mtu greater than device maximum',
+    subject: `bridge br0 ${where}`,
+  });
   await refuses(kernel.apply(ns, [{ op: 'link.delgroup', group: 0 }]), { code: 'EPERM' });
   const peer = { name: 'eth0', netns: { path: '/run/netns/nobody' } };
   await refuses(kernel.apply(ns, [{ op: 'link.add', link: { name: 'w0', kind: 'veth', veth: { peer } } }]), {

@@ -1,0 +1,135 @@
+import { test } from 'node:test';
+import { loadAddon } from '../../src/kernel/native.ts';
+import type { Op } from '../../src/kernel/op.ts';
+import { host } from '../../src/kernel/state.ts';
+import { golden } from '../support/golden.ts';
+
+/**
+ * The bytes each op becomes, one attribute a line. `UPDATE_GOLDEN=1` writes them anew: read the diff before you commit it.
+ * On paper the first link asked for has index 100, the next 101, and every namespace descriptor is 9.
+ */
+const ns = { path: '/run/netns/warren-1048576' };
+const mac = '02:57:00:00:00:0b';
+const protocol = 201;
+const ops: Record<string, Op> = {
+  'link.add-bridge': {
+    op: 'link.add',
+    link: {
+      name: 'br0',
+      kind: 'bridge',
+      mtu: 1416,
+      address: mac,
+      up: true,
+      addrGenMode: 'none',
+      bridge: { stp: false, mcastSnooping: false, ageingSeconds: 300 },
+    },
+  },
+  'link.add-vxlan': {
+    op: 'link.add',
+    link: {
+      name: 'b1048576',
+      kind: 'vxlan',
+      mtu: 1416,
+      netns: ns,
+      vxlan: { vni: 0x100000, local: '192.0.2.1', port: 4789, learning: false, proxy: true },
+    },
+  },
+  'link.add-vxlan-v6': {
+    op: 'link.add',
+    link: {
+      name: 'vx0',
+      kind: 'vxlan',
+      up: true,
+      vxlan: { vni: 0x100000, local: '2001:db8::1', port: 4789, learning: true, proxy: false },
+    },
+  },
+  'link.add-veth': {
+    op: 'link.add',
+    link: {
+      name: 'w0123456789ab',
+      kind: 'veth',
+      mtu: 1416,
+      up: true,
+      master: 'br0',
+      addrGenMode: 'none',
+      port: { learning: false, flood: false },
+      veth: { peer: { name: 'eth0', netns: host, mtu: 1416, address: mac } },
+    },
+  },
+  'link.set-detach': {
+    op: 'link.set',
+    link: { name: 'w0123456789ab', up: false, master: null, group: 7 },
+    rename: 'x0',
+  },
+  'link.del': { op: 'link.del', name: 'vx0' },
+  'link.delgroup': { op: 'link.delgroup', group: 7 },
+  'addr.set': { op: 'addr.set', addr: { dev: 'br0', address: '10.9.0.1/16', nodad: true } },
+  'addr.set-v6': { op: 'addr.set', addr: { dev: 'br0', address: 'fe80::1/64', nodad: true } },
+  'addr.del': { op: 'addr.del', addr: { dev: 'br0', address: '10.9.0.1/16' } },
+  'route.set': { op: 'route.set', route: { dst: '10.250.0.0/16', via: '10.9.0.1', dev: 'eth0', protocol } },
+  'route.set-default-v6': { op: 'route.set', route: { dst: '::/0', via: 'fe80::1', dev: 'up0', protocol, metric: 50 } },
+  'route.set-onlink-table': {
+    op: 'route.set',
+    route: { dst: '0.0.0.0/0', via: '169.254.0.3', dev: 'eth0', onlink: true, table: 1003, protocol },
+  },
+  'route.set-via-v6': { op: 'route.set', route: { dst: '10.250.0.0/16', via: 'fe80::1', dev: 'eth0', protocol } },
+  'route.del': { op: 'route.del', route: { dst: '10.250.0.0/16', protocol } },
+  'rule.set': {
+    op: 'rule.set',
+    rule: { family: 4, priority: 100, table: 1003, fwmark: 3, from: '10.9.0.0/16', protocol },
+  },
+  'rule.del-v6': { op: 'rule.del', rule: { family: 6, priority: 100, table: 254, protocol } },
+  'neigh.set': { op: 'neigh.set', neigh: { dev: 'vx0', dst: '10.9.0.11', lladdr: mac, protocol } },
+  'neigh.del-v6': { op: 'neigh.del', neigh: { dev: 'vx0', dst: 'fd00:9::b', lladdr: mac } },
+  'fdb.set-self': { op: 'fdb.set', fdb: { dev: 'vx0', lladdr: mac, via: 'self', dst: '192.0.2.2', externLearn: true } },
+  'fdb.set-master': { op: 'fdb.set', fdb: { dev: 'vx0', lladdr: mac, via: 'master', externLearn: true } },
+  'fdb.set-flood': { op: 'fdb.set', fdb: { dev: 'vx0', lladdr: '00:00:00:00:00:00', via: 'self', dst: '192.0.2.2' } },
+  'fdb.del': { op: 'fdb.del', fdb: { dev: 'vx0', lladdr: mac, via: 'master' } },
+};
+
+const addon = loadAddon();
+
+for (const [name, op] of Object.entries(ops)) {
+  test(`encodes ${name}`, () => {
+    golden(`encoder/${name}`, addon.encode(op).map(print).join('\n'));
+  });
+}
+
+type Encoded = ReturnType<typeof addon.encode>[number];
+
+/** `nlmsghdr`, the family's header, then one attribute a line: offset, length and type, payload, name. */
+function print({ bytes, marks }: Encoded): string {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const first = marks[0]?.offset ?? bytes.length;
+  const lines = [
+    line(0, bytes.subarray(0, 16), '', `nlmsghdr type ${view.getUint16(4, true)}`),
+    line(16, bytes.subarray(16, first), '', 'header'),
+  ];
+  marks.forEach(({ offset, depth, name }, i) => {
+    const end = Math.min(marks[i + 1]?.offset ?? bytes.length, offset + ((view.getUint16(offset, true) + 3) & ~3));
+    lines.push(
+      line(
+        offset,
+        bytes.subarray(offset, offset + 4),
+        '  '.repeat(depth),
+        `${name} (${view.getUint16(offset + 2, true)})`,
+        bytes.subarray(offset + 4, end),
+      ),
+    );
+  });
+  return `${lines.join('\n')}\n`;
+}
+
+function line(
+  offset: number,
+  bytes: Uint8Array,
+  indent: string,
+  name: string,
+  payload: Uint8Array = new Uint8Array(),
+): string {
+  const hex = (part: Uint8Array) =>
+    Buffer.from(part)
+      .toString('hex')
+      .replace(/(.{8})(?=.)/g, '$1 ');
+  return `${String(offset).padStart(4)}  ${indent}${name}: ${[hex(bytes), hex(payload)].filter((part) => part).join(' | ')}`;
+}
