@@ -102,10 +102,6 @@ class Instance {
     events_->Remove(id);
     if (listeners_.erase(id) > 0) Release();
   }
-  void CloseWatches() {
-    events_->RemoveAll();
-    while (!listeners_.empty()) CloseWatch(listeners_.begin()->first);
-  }
   void Hear(uint64_t id, Events::Kind kind) {
     const auto found = listeners_.find(id);
     if (found == listeners_.end()) return;  // closed meanwhile
@@ -298,9 +294,8 @@ Napi::Value Unwatch(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// close(): Promise<void>, after all calls made before it
+// close(): Promise<void>, after all calls made before it. Watches are closed one by one, by those who opened them.
 Napi::Value Close(const Napi::CallbackInfo& info) {
-  Of(info)->CloseWatches();
   return Of(info)->Start(
       [](Workshop* workshop, int64_t*) {
         workshop->CloseSockets();

@@ -163,11 +163,6 @@ void Events::Remove(uint64_t id) {
   entries_.erase(id);  // closing takes them out of the epoll set
 }
 
-void Events::RemoveAll() {
-  std::lock_guard lock(mutex_);
-  entries_.clear();
-}
-
 void Events::Heard(uint64_t id) {
   std::lock_guard lock(mutex_);
   if (const auto found = entries_.find(id); found != entries_.end()) found->second.told = false;

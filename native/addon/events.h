@@ -45,7 +45,6 @@ class Events {
   nl::Status Add(Watch watch, uint64_t id);
   // Its descriptors are closed when this returns. An unknown id is fine.
   void Remove(uint64_t id);
-  void RemoveAll();
   // The receiver is about to look; what happens from now on is worth telling again.
   void Heard(uint64_t id);
 

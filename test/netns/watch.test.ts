@@ -106,14 +106,18 @@ kernelTest('watching what is not there, and after the fact', async ({ kernel }) 
   assert.equal((await pending).done, true);
 });
 
-kernelTest('closing the kernel ends its watches', async ({ kernel, netns }) => {
+kernelTest('closing the kernel ends its own watches', async ({ kernel, netns }) => {
   const ns = await netns();
   const { openKernel } = await import('../../src/kernel/native.ts');
   const other = openKernel();
   const heard = listen(other, ns, ['links', 'nft']);
+  const mine = listen(kernel, ns, ['links']);
   await other.read(ns, { links: true });
   await other.close();
   await heard.done;
+  assert.equal(mine.over, false, 'those of others go on');
+  mine.abort.abort();
+  await mine.done;
   await assert.rejects(other.read(ns, { links: true }), /closed/);
   assert.equal((await kernel.read(ns, { links: true })).links.length, 1);
 });
