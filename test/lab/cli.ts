@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { waitFor } from '../support/wait.ts';
 import { ask, serve } from './daemon.ts';
+import { Lab } from './lab.ts';
 import { here, LabError, project } from './tools.ts';
 
 const usage = `usage: npm run lab [-- VERB]
@@ -36,7 +37,7 @@ async function main(): Promise<number> {
     case 'up':
       return up(3);
     case 'serve':
-      await serve(Number(host));
+      await serve(await Lab.start({ guests: Number(host) }));
       return 0;
     case 'in':
       return host ? enter(host, words.slice(1)) : wrong();

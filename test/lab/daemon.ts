@@ -6,8 +6,9 @@
  */
 import { rmSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
+import type { Guest } from './guest.ts';
 import type { Job } from './job.ts';
-import { Lab } from './lab.ts';
+import type { Lab } from './lab.ts';
 import { LabError } from './tools.ts';
 
 export type Request =
@@ -19,9 +20,8 @@ type Reply = { out?: string; err?: string; value?: unknown; error?: string; code
 
 export const socketPath = process.env.LAB_SOCKET ?? '/run/warren-lab.sock';
 
-/** Boots and serves until `down` or a signal. */
-export async function serve(count: number): Promise<void> {
-  const lab = await Lab.start({ guests: count });
+/** Serves a lab until `down` or a signal. */
+export async function serve(lab: Lab): Promise<void> {
   rmSync(socketPath, { force: true });
   const end = async (last?: Socket) => {
     rmSync(socketPath, { force: true });
@@ -41,7 +41,7 @@ export async function serve(count: number): Promise<void> {
 }
 
 /** Handles one connection; true when it asked for the end. */
-async function answer(lab: Lab<string>, socket: Socket): Promise<boolean> {
+async function answer(lab: Lab, socket: Socket): Promise<boolean> {
   const say = (reply: Reply) => socket.write(`${JSON.stringify(reply)}\n`);
   let job: Job | undefined;
   const request = await new Promise<Request>((resolve) => {
@@ -60,7 +60,7 @@ async function answer(lab: Lab<string>, socket: Socket): Promise<boolean> {
     });
   });
   const guest = (name: string) => {
-    const found = lab.guests[name];
+    const found = (lab.guests as Record<string, Guest>)[name];
     if (!found) throw new LabError(`no guest ${name}; there are ${Object.keys(lab.guests).join(' ')}`);
     return found;
   };

@@ -1,0 +1,114 @@
+/**
+ * The main job in a minute: three hosts, one store, one overlay, containers on every host that reach each other.
+ * Prints what it does, what went over the wire and how long each step took; nothing that it did not see.
+ *
+ *   npm run demo              leaves nothing behind
+ *   npm run demo -- --keep    leaves it up until Ctrl-C
+ */
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import { styleText } from 'node:util';
+import type { EndpointJson, NetworkJson } from '../src/control/present.ts';
+import { serve } from '../test/lab/daemon.ts';
+import { Cluster } from '../test/support/cluster.ts';
+
+const keep = process.argv.includes('--keep');
+const bold = (text: string) => (process.stdout.isTTY ? styleText('bold', text) : text);
+const say = (text: string) => process.stdout.write(`${text}\n`);
+
+/** One line per step: what, the outcome in a few words, how long. */
+async function step<T>(what: string, work: () => Promise<T>, outcome: (result: T) => string): Promise<T> {
+  const began = performance.now();
+  const result = await work();
+  say(`${bold(what)}\n    ${outcome(result)}  (${Math.round(performance.now() - began)} ms)`);
+  return result;
+}
+
+let cluster: Cluster | undefined;
+try {
+  const made = await step(
+    'three hosts, each with its own Linux kernel (User-Mode Linux), and a Redis on the first',
+    () => Cluster.boot(),
+    ({ lab }) => `up: ${lab.all.map((guest) => `${guest.name} ${guest.address()}`).join(', ')}`,
+  );
+  cluster = made;
+  await step(
+    `on each: warren init --store ${Cluster.store} --advertise eth0; warren agent`,
+    async () => {
+      for (const host of made.hosts) await host.init(`--store ${Cluster.store} --advertise eth0`);
+      await Promise.all(made.hosts.map((host) => host.startAgent()));
+      return made.b.guest.ok('warren node ls');
+    },
+    (list) => `\n${list}`,
+  );
+  await step<NetworkJson>(
+    'on a: warren network create app --encrypt=false      (encryption between hosts is not built yet: plain VXLAN)',
+    () => made.network('app'),
+    ({ subnets, mtu, vni }) => `vni ${vni}, ${subnets.join(' and ')}, MTU ${mtu}`,
+  );
+
+  const endpoints: { host: (typeof made.hosts)[number]; netns: string; endpoint: EndpointJson }[] = [];
+  for (const n of [1, 2]) {
+    for (const host of made.hosts) {
+      const netns = `${host.name}${n}`;
+      const endpoint = await step<EndpointJson>(
+        `on ${host.name}: ip netns add ${netns}; warren attach app --netns ${netns}`,
+        () => host.attach('app', netns),
+        ({ addresses, ifname }) => `${ifname} has ${addresses.join(' and ')}`,
+      );
+      endpoints.push({ host, netns, endpoint });
+    }
+  }
+
+  const capture = join(made.lab.share, 'demo.pcap');
+  await made.lab.capture(capture);
+  await step(
+    'every container pings every other, IPv4 and IPv6',
+    async () => {
+      const targets = endpoints.flatMap(({ endpoint }) => endpoint.addresses);
+      const script = `n=0; for ip in ${targets.join(' ')}; do ping -n -c1 -W2 $ip >/dev/null && n=$((n+1)); done; echo $n`;
+      const answers = await Promise.all(endpoints.map(({ host, netns }) => host.inside(netns, `sh -c '${script}'`)));
+      return {
+        sent: targets.length * endpoints.length,
+        answered: answers.reduce((sum, r) => sum + Number(r.stdout), 0),
+      };
+    },
+    ({ sent, answered }) => `${answered} of ${sent} answered`,
+  );
+  await made.lab.net('pcap off');
+  const seen = (filter: string) =>
+    execFileSync('tcpdump', ['-nr', capture, filter], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+      .split('\n')
+      .filter(Boolean).length;
+  say(`${bold('on the wire between the hosts, meanwhile')}
+    VXLAN (UDP 4790) ${seen('udp port 4790')} frames, ESP ${seen('ip proto 50')}, overlay ARP in VXLAN ${seen('udp port 4790 and udp[30:2] = 0x0806')}`);
+
+  await step(
+    'a container leaves: warren detach c2; the others forget it',
+    () => made.c.json('detach c2'),
+    () => 'gone',
+  );
+  await step(
+    'the agent on b is killed (kill -9) while b1 pings a1 a hundred times a second',
+    async () => {
+      const a1 = endpoints.find(({ netns }) => netns === 'a1')?.endpoint.addresses[0];
+      const ping = made.b.guest.spawn(`ip netns exec b1 ping -n -q -i 0.01 -c 300 -W2 ${a1}`);
+      await made.b.killAgent();
+      await made.b.startAgent();
+      return (await ping.done).stdout;
+    },
+    (text) => /^.*packets transmitted.*$/m.exec(text)?.[0] ?? text,
+  );
+  say(`\n${await made.a.guest.ok('warren endpoint ls')}`);
+  if (keep) {
+    say(`${bold('It stays up while this runs.')} In another terminal:
+    npm run lab -- in a                          a shell on host a (or b, c)
+    npm run lab -- in a ip netns exec a1 bash    a shell in container a1
+    npm run lab -- down                          removes all of it, as Ctrl-C does here`);
+    await serve(made.lab);
+    await new Promise(() => {}); // `down` or a signal ends the process, and all of it
+  }
+} finally {
+  await cluster?.stop();
+}
+say(bold('nothing is left: no namespace, no link, no process, no file'));
