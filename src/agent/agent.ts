@@ -12,7 +12,7 @@ import { endpointKey, partsOf } from '../plan/key.ts';
 import { Mirror } from '../store/mirror.ts';
 import { openStore } from '../store/redis.ts';
 import type { Store } from '../store/store.ts';
-import { type AttachDeps, detachEndpoint, part } from './attach.ts';
+import { type AttachDeps, detachEndpoint } from './attach.ts';
 import type { Config, Paths } from './config.ts';
 import { writePrivate } from './config.ts';
 import { Drift } from './drift.ts';
@@ -20,6 +20,7 @@ import { bootId, gatherFacts, resolveAdvertise } from './facts.ts';
 import { Lease, leaseMs } from './lease.ts';
 import { takeLock } from './lock.ts';
 import type { Log } from './log.ts';
+import { Membership } from './membership.ts';
 import { Queue } from './queue.ts';
 import { Reconciler } from './reconcile.ts';
 import { Serial } from './serial.ts';
@@ -86,7 +87,7 @@ export class Agent {
       self: () => this.self,
       boot,
       serial: new Serial(),
-      entering: new Map(),
+      membership: new Membership(this.store, this.mirror, this.queue, config.node.id),
     };
     this.ended = new Promise((resolve, reject) => {
       this.#end = { resolve, reject };
@@ -223,10 +224,10 @@ export class Agent {
 
   /** A membership without endpoints is left over from a crash between two steps. */
   #partSoon(id: NetworkId, view: View): void {
-    if (!view.followed.has(id) || this.deps.entering.get(id)) return;
-    void part(this.deps, id).catch((error) =>
-      this.log.warn('leaving a network failed', { error: (error as Error).message }),
-    );
+    if (!view.followed.has(id)) return;
+    void this.deps.membership
+      .leaveIfEmpty(id)
+      .catch((error) => this.log.warn('leaving a network failed', { error: (error as Error).message }));
   }
 
   async #forwardingBefore(view: View): Promise<Record<string, string>> {

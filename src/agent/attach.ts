@@ -4,13 +4,13 @@ import type { Kernel } from '../kernel/kernel.ts';
 import type { NetnsId } from '../kernel/state.ts';
 import type { Endpoint } from '../model/endpoint.ts';
 import { WarrenError } from '../model/error.ts';
-import type { NetworkId } from '../model/id.ts';
 import type { Network } from '../model/network.ts';
 import type { Node } from '../model/node.ts';
 import type { AttachInput } from '../model/parse.ts';
 import { parseAttach } from '../model/parse.ts';
 import type { Mirror } from '../store/mirror.ts';
 import type { Store } from '../store/store.ts';
+import type { Membership } from './membership.ts';
 import type { Queue } from './queue.ts';
 import type { Reconciler } from './reconcile.ts';
 import type { Serial } from './serial.ts';
@@ -25,8 +25,7 @@ export type AttachDeps = {
   boot: string;
   /** One attach at a time per namespace, so that two do not choose the same interface name. */
   serial: Serial;
-  /** Attaches under way per network: while there is one, the network's last detach does not end the membership. */
-  entering: Map<NetworkId, number>;
+  membership: Membership;
 };
 
 /**
@@ -45,23 +44,19 @@ export async function attachEndpoint(deps: AttachDeps, input: unknown, signal: A
   const network = findNetwork(view, wish.network);
   const netns = await deps.kernel.identify(wish.netns);
   if (!netns) throw absent(wish.netns);
-  enter(deps, network.id, 1);
-  try {
-    return await deps.serial.run(`${netns.dev}:${netns.inode}`, () => attachHere(deps, network, wish, netns, signal));
-  } finally {
-    enter(deps, network.id, -1);
-  }
+  return deps.membership.during(network, (joined) =>
+    deps.serial.run(`${netns.dev}:${netns.inode}`, () => attachHere(deps, joined, wish, netns, signal)),
+  );
 }
 
 async function attachHere(
   deps: AttachDeps,
-  found: Network,
+  network: Network,
   wish: AttachInput,
   netns: NetnsId,
   signal: AbortSignal,
 ): Promise<Endpoint> {
   const { store, mirror, queue, reconciler } = deps;
-  const network = await takePart(deps, found);
   const again = existing(mirror, network, wish, netns);
   if (again) return again;
   const place = { boot: deps.boot, ...netns, ...(await look(deps.kernel, wish.netns)) };
@@ -69,16 +64,13 @@ async function attachHere(
   try {
     await mirror.refresh(network.id);
     await queue.done(reconciler.keyFor(network.id, endpoint.id));
+    if (!mirror.view?.followed.get(network.id)?.endpoints.has(endpoint.id)) throw removed(network, endpoint);
     if (signal.aborted) throw new WarrenError('agent_unreachable', 'the caller hung up');
     return await store.endpointReady(network.id, endpoint.id, deps.self().epoch);
   } catch (error) {
     await detachEndpoint(deps, endpoint).catch(() => {}); // the store may be what failed; then the queue tries again
     throw error;
   }
-}
-
-function enter({ entering }: AttachDeps, id: NetworkId, step: 1 | -1): void {
-  entering.set(id, (entering.get(id) ?? 0) + step);
 }
 
 /** Others first (they stop sending), then this kernel. Gone already is as good. */
@@ -88,26 +80,7 @@ export async function detachEndpoint(deps: AttachDeps, endpoint: Endpoint): Prom
   await mirror.refresh(endpoint.network);
   if (endpoint.node !== deps.self().id) return;
   await queue.done(reconciler.keyFor(endpoint.network, endpoint.id));
-  await part(deps, endpoint.network);
-}
-
-/** The first endpoint of a network makes this node a member; the mirror then holds all its endpoints. */
-async function takePart({ store, mirror, self }: AttachDeps, network: Network): Promise<Network> {
-  if (network.members.includes(self().id) && mirror.view?.followed.has(network.id)) return network;
-  const joined = await store.networkJoin(network.id, self().id);
-  await mirror.refresh('');
-  await mirror.follow(network.id);
-  return joined;
-}
-
-/** After the last one it is a member no more, and its kernel holds nothing of the network. */
-export async function part({ store, mirror, queue, self, entering }: AttachDeps, id: NetworkId): Promise<void> {
-  if (entering.get(id)) return;
-  const followed = mirror.view?.followed.get(id);
-  if (!followed || [...followed.endpoints.values()].some(({ node }) => node === self().id)) return;
-  await queue.done(id);
-  await store.networkLeave(id, self().id);
-  mirror.unfollow(id);
+  await deps.membership.leaveIfEmpty(endpoint.network);
 }
 
 function existing(mirror: Mirror, network: Network, wish: AttachInput, netns: NetnsId): Endpoint | undefined {
@@ -129,6 +102,13 @@ async function look(kernel: Kernel, path: string): Promise<{ ifnames: string[]; 
     ifnames: links.map(({ name }) => name),
     hasDefaultRoute: routes.some(({ dst, table = 254 }) => dst.endsWith('/0') && table === 254),
   };
+}
+
+function removed(network: Network, endpoint: Endpoint): WarrenError {
+  return new WarrenError(
+    'network_closing',
+    `endpoint "${endpoint.name}" was removed from network "${network.name}" while it was being attached`,
+  );
 }
 
 function absent(path: string): WarrenError {
