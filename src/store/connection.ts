@@ -65,7 +65,8 @@ export class Connection {
 
   /** Messages of one channel, on a connection of its own. `again`: messages may have been missed. */
   subscribe(channel: string, listener: (message: string) => void, again: () => void): void {
-    const subscriber = this.#make();
+    // Silence is normal here; whether the host is alive, the other connection finds out.
+    const subscriber = this.#make({ silent: true });
     this.#subscriber = subscriber;
     subscriber.on('message', (_channel: string, message: string) => listener(message));
     subscriber.on('error', () => {});
@@ -148,7 +149,7 @@ export class Connection {
     for (const wake of [...this.#waiting]) wake();
   }
 
-  #make(): Client {
+  #make({ silent = false } = {}): Client {
     const { kind, hosts, path, name, tls, username, password, db } = this.#target;
     const options = {
       lazyConnect: true,
@@ -159,7 +160,7 @@ export class Connection {
       connectTimeout: patienceMs,
       commandTimeout: patienceMs,
       // A host that lost power sends no FIN: whoever waits longer than this has a dead connection.
-      socketTimeout: patienceMs + 1000,
+      ...(silent ? {} : { socketTimeout: patienceMs + 1000 }),
       keepAlive: 5000,
       retryStrategy: (times: number) => Math.min(20 * 2 ** times, 1000),
       connectionName: 'warren',

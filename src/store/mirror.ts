@@ -54,7 +54,7 @@ export class Mirror {
   #closed = false;
 
   /** `cached`: what save() returned, of an earlier run; unreadable text counts as none. */
-  constructor(store: Store, cached?: string, { pollMs = 5000 }: MirrorOptions = {}) {
+  constructor(store: Store, cached?: string, { pollMs = 1000 }: MirrorOptions = {}) {
     this.#store = store;
     this.#pollMs = pollMs;
     const view = cached === undefined ? undefined : Mirror.load(cached);
