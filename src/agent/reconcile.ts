@@ -89,7 +89,11 @@ export class Reconciler {
     const name = followed ? namespaceOf(followed.network.vni) : this.#built.get(id);
     if (name === undefined) return { steps: [], gone: [] };
     const gone = followed ? await this.#gone(followed) : [];
+    // The view's maps change while this pass waits for the kernel: what it applies is what was there now, and no more.
     const alive = followed && { ...followed, endpoints: without(followed.endpoints, gone) };
+    const scopes = [...(alive?.endpoints.values() ?? [])].map(
+      (endpoint) => [endpoint.id, endpointScope(view, this.#self, (alive as NetworkView).network, endpoint)] as const,
+    );
     const want = alive ? networkScope(view, self, alive) : { namespaces: [], wishes: [] };
     const namespaces = (await this.#kernel.namespaces()).filter((found) => found === name);
     // Made before it is read: a new namespace is not empty, and its sysctls tell what this kernel has.
@@ -104,9 +108,7 @@ export class Reconciler {
     for (const endpoint of gone) this.#applied.delete(endpoint.id);
     if (!alive || want.namespaces.length === 0) return { steps, gone };
     this.#built.set(id, name);
-    for (const endpoint of alive.endpoints.values()) {
-      this.#applied.set(endpoint.id, endpointScope(view, this.#self, alive.network, endpoint));
-    }
+    for (const [endpoint, scope] of scopes) this.#applied.set(endpoint, scope);
     return { steps, gone };
   }
 
@@ -173,7 +175,6 @@ function without(
   endpoints: ReadonlyMap<EndpointId, Endpoint>,
   gone: readonly Endpoint[],
 ): ReadonlyMap<EndpointId, Endpoint> {
-  if (gone.length === 0) return endpoints;
   const ids = new Set(gone.map(({ id }) => id));
   return new Map([...endpoints].filter(([id]) => !ids.has(id)));
 }

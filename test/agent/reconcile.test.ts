@@ -99,3 +99,17 @@ test('a network whose endpoints are not known yet is left alone', async () => {
   await assert.rejects(reconciler.run({ ...world, followed: new Map() }, 'node'), /not synced/);
   assert.ok(kernel.spaces.has('/run/netns/warren-1048576'));
 });
+
+test('an endpoint that arrives while a whole pass is under way is applied by its own key', async () => {
+  const { kernel, reconciler } = setup();
+  const world = view([a, b], [app], [here]);
+  const endpoints = world.followed.get(app.id)?.endpoints as Map<typeof there.id, typeof there>;
+  kernel.fault = () => {
+    endpoints.set(there.id, there); // the mirror goes on meanwhile
+    return undefined;
+  };
+  await reconciler.run(world, app.id);
+  const { steps } = await reconciler.run(world, endpointKey(app.id, there.id));
+  assert.equal(steps.length, 4);
+  assert.deepEqual((await reconciler.run(world, app.id)).steps, []);
+});
