@@ -23,6 +23,7 @@ import type { Log } from './log.ts';
 import { Membership } from './membership.ts';
 import { Queue } from './queue.ts';
 import { Reconciler } from './reconcile.ts';
+import { Recovery } from './recover.ts';
 import { Serial } from './serial.ts';
 import { ApiServer, type Method } from './server.ts';
 import { HostSysctls } from './sysctls.ts';
@@ -41,6 +42,7 @@ export class Agent {
   readonly queue: Queue;
   readonly reconciler: Reconciler;
   readonly deps: AttachDeps;
+  readonly recovery: Recovery;
   readonly startedAt = new Date().toISOString();
   /** What the last passes did, for `status`. */
   readonly passes: { lastAt: string | null; ok: boolean; driftFixed: number; lastError: string | null } = {
@@ -72,6 +74,7 @@ export class Agent {
     this.mirror = new Mirror(this.store, this.#cached());
     const boot = bootId();
     this.reconciler = new Reconciler(this.kernel, config.node.id, boot);
+    this.recovery = new Recovery(this.kernel, this.store, this.mirror, log, config.node.id, boot);
     this.queue = new Queue(
       (key) => this.#reconcile(key),
       (key, error, retry) => this.#failed(key, error, retry),
@@ -133,6 +136,7 @@ export class Agent {
     this.#lease?.stop();
     this.#drift.close();
     for (const timer of this.#timers) clearInterval(timer);
+    await this.recovery.stop();
     await this.queue.close();
     await this.#api?.close();
     this.#saveCache();
@@ -166,15 +170,18 @@ export class Agent {
 
   async #takeOver(): Promise<void> {
     const facts = await gatherFacts(this.kernel, resolveAdvertise(this.config.advertise));
-    const node = await this.store.nodeStart(this.config.node.id, facts, leaseMs);
+    // The cached view first: a store that has lost this node must be told of it before the node can start.
     await this.mirror.start();
+    await this.recovery.settle();
+    const node = await this.store.nodeStart(this.config.node.id, facts, leaseMs);
+    await this.mirror.refresh('');
     for (const network of this.mirror.view?.networks.values() ?? []) {
       if (network.members.includes(node.id)) await this.mirror.follow(network.id);
     }
     this.#self = node;
     this.#lease = new Lease(this.store, node, this.log, (error) => this.#end.reject(error));
     this.mirror.onChange((change) => this.#changed(change));
-    this.mirror.onLost(() => this.log.error('the store has less than it had; nothing is removed until it is restored'));
+    this.recovery.watch();
     this.#drift.watch('', 'node');
     this.#timers.push(setInterval(() => this.#keys().forEach((key) => this.queue.add(key)), passMs));
     this.#keys().forEach((key) => this.queue.add(key));

@@ -166,6 +166,8 @@ async function status(agent: Agent) {
       lagMs: store.lagMs ?? null,
       synced: agent.synced,
       frozen: mirror.frozen,
+      recoveredAt: agent.recovery.recoveredAt,
+      conflicts: agent.recovery.conflicts,
     },
     networks: view?.networks.size ?? 0,
     endpoints: local.length,

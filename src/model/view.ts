@@ -10,6 +10,8 @@ export type NetworkView = {
   readonly network: Network;
   readonly revision: Revision;
   readonly endpoints: ReadonlyMap<EndpointId, Endpoint>;
+  /** Those of them that the store has lost, kept until their node has told it again. */
+  readonly ghosts?: ReadonlySet<EndpointId>;
 };
 
 /** All wishes one node knows: the whole registry, and the networks it takes part in. */

@@ -82,6 +82,12 @@ async function refused(
       return closing(status, network.id, network.name);
     case 'stale_epoch':
       return staleEpoch(wish.epoch, first);
+    case 'recovering':
+      return new WarrenError(
+        'store_lost_writes',
+        `${at}the store lost writes, and node ${first.replaceAll(' ', ', ')} has not told yet which addresses it holds`,
+        'try again in some seconds',
+      );
     case 'name_taken':
       return new WarrenError(status, `${at}the name "${wish.name}" is taken (${first})`, 'choose another with --name');
     case 'netns_attached':

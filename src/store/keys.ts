@@ -9,6 +9,7 @@ import type { NetworkId } from '../model/id.ts';
  * meta, both slots:  schema rev incarnation (this slot's history) root (the registry's incarnation)
  * meta, registry:    clusterId name ula dataPort underlayFamily, cursors: vni index subnet4 subnet6 vip4 vip6
  * meta, network:     id state(open|closing|gone) pool4 pool6, cursors: next4 next6
+ *                    once it lost writes: past (incarnations before), awaits (nodes), awaitedUntil (milliseconds)
  */
 
 /** Layout of keys and documents; scripts refuse another one (store_schema). */
@@ -42,6 +43,8 @@ export function registryKeys(cluster: string) {
     prefixIndex: key('prefix-index'),
     /** set of networks removed from the registry whose slot is not known to be purged yet */
     purges: key('purges'),
+    /** sorted set of removed nodes and networks by the second: no offer after lost writes brings them back */
+    removed: key('removed'),
   };
 }
 
@@ -73,6 +76,8 @@ export function networkKeys(cluster: string, network: NetworkId) {
     addresses6: key('addresses:6'),
     pool6: key('pool:6'),
     cooling6: key('cooling:6'),
+    /** hash node id -> what it lost: the nodes that have told what they hold since this slot lost writes */
+    asserted: key('asserted'),
   };
 }
 

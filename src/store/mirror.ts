@@ -5,7 +5,7 @@ import type { Network } from '../model/network.ts';
 import type { Cluster, Node } from '../model/node.ts';
 import type { NetworkView, Revision, View } from '../model/view.ts';
 import { Flights } from './flight.ts';
-import type { Change, Store } from './store.ts';
+import type { Change, Delta, NetworkSnapshot, RegistrySnapshot, Store } from './store.ts';
 import { readView, writeView } from './view-file.ts';
 
 export type MirrorChange = {
@@ -23,7 +23,7 @@ export type MirrorOptions = {
 };
 
 /** How one followed network stands. Its map is changed in place: one change costs one map entry, however large it is. */
-type Followed = { network: Network; revision: Revision; endpoints: Map<EndpointId, Endpoint> };
+type Followed = { network: Network; revision: Revision; endpoints: Map<EndpointId, Endpoint>; ghosts: Set<EndpointId> };
 
 /**
  * The view in memory, kept up with the store by its change streams: all of the registry, and the networks followed.
@@ -32,7 +32,8 @@ type Followed = { network: Network; revision: Revision; endpoints: Map<EndpointI
  *
  * When a scope's history is not the one known (other incarnation, smaller revision, other change at that revision, or
  * all of it gone), the store lost writes: the view stays as it was, whole, and the mirror is frozen. It does not thaw by
- * itself; what is right then is not this file's to decide.
+ * itself: first the store is told what this node holds, then adopt() takes the history that is there now. What other nodes
+ * held stays in the view as ghosts until they have told it themselves, so that nobody is cut off meanwhile.
  *
  * The maps of a view change in place; a view object is one revision only until the next change.
  */
@@ -63,8 +64,8 @@ export class Mirror {
     this.#revision = view.revision;
     for (const [id, node] of view.nodes) this.#nodes.set(id, node);
     for (const [id, network] of view.networks) this.#networks.set(id, network);
-    for (const [id, { network, revision, endpoints }] of view.followed) {
-      this.#followed.set(id, { network, revision, endpoints: new Map(endpoints) });
+    for (const [id, { network, revision, endpoints, ghosts }] of view.followed) {
+      this.#followed.set(id, { network, revision, endpoints: new Map(endpoints), ghosts: new Set(ghosts) });
       this.#wanted.add(id);
     }
   }
@@ -113,7 +114,7 @@ export class Mirror {
     this.#onChange.add(listener);
   }
 
-  /** Called once; at once when the writes are lost already. */
+  /** Called each time the mirror freezes; at once when it is frozen already. */
   onLost(listener: (scope: 'registry' | NetworkId) => void): void {
     this.#onLost.add(listener);
     if (this.#lost) listener(this.#lost);
@@ -132,6 +133,38 @@ export class Mirror {
       `the store at ${this.#store.url} has less of ${what} than this node knew: it was emptied or lost writes`,
       'restore it from a backup; running containers keep their network meanwhile',
     );
+  }
+
+  /**
+   * Ends a freeze: takes the store's history as it is now, all of it or nothing. REQUIRES: this node has told the store what
+   * it holds; what is not there after that is not its any more.
+   */
+  async adopt(self: NodeId): Promise<void> {
+    if (!this.#lost) return;
+    const delta = await this.#store.registrySince(undefined);
+    if (delta.kind !== 'snapshot') throw new WarrenError('internal', 'the store gave no snapshot');
+    const there = new Set(delta.snapshot.networks.map(({ id }) => id));
+    const ids = [...this.#wanted].filter((id) => there.has(id));
+    const read = await Promise.all(
+      ids.map(async (id) => {
+        const known = this.#followed.get(id);
+        return { id, known, now: await this.#store.networkSince(id, known?.revision) };
+      }),
+    );
+    const absent = read.find(({ known, now }) => known && !now);
+    if (absent) throw new WarrenError('store_lost_writes', `network ${absent.id} is not in the store`, 'trying again');
+    // From here on nothing waits: a listener sees all of it.
+    const told = this.#applyRegistry(delta);
+    for (const { id, known, now } of read) {
+      const network = this.#networks.get(id);
+      if (!network || !now || this.#followed.get(id) !== known) continue;
+      if (known && lost(known.revision, now) && now.kind === 'snapshot') {
+        const others = [...known.endpoints.values()].filter(({ node }) => node !== self);
+        told.push(...this.#freshly(id, network, now, others));
+      } else told.push(...this.#applyNetwork(id, network, now));
+    }
+    this.#lost = undefined;
+    this.#tell(told);
   }
 
   async #refreshAll(): Promise<void> {
@@ -180,8 +213,13 @@ export class Mirror {
       if (!gone || !from) throw error;
       return undefined;
     });
-    if (this.frozen) return;
+    // Frozen, or thawed with another history, while the answer was on its way.
+    if (this.frozen || this.#revision !== from) return;
     if (!delta || (from && lost(from, delta))) return this.#freeze('registry');
+    this.#tell(this.#applyRegistry(delta));
+  }
+
+  #applyRegistry(delta: Delta<RegistrySnapshot>): MirrorChange[] {
     const told: MirrorChange[] = [];
     this.#revision = delta.revision;
     if (delta.kind === 'snapshot') {
@@ -210,12 +248,14 @@ export class Mirror {
         told.push({ scope: 'registry', change, ...(previous ? { previous } : {}) });
       }
     }
-    this.#tell(told);
+    for (const id of this.#followed.keys()) told.push(...this.#lay(id, ({ node }) => !this.#nodes.has(node)));
+    return told;
   }
 
   async #readNetwork(id: NetworkId): Promise<void> {
     const known = this.#followed.get(id);
-    const delta = await this.#store.networkSince(id, known?.revision);
+    const from = known?.revision;
+    const delta = await this.#store.networkSince(id, from);
     if (delta === undefined) {
       // A slot is purged after the registry forgot the network, so the registry knows whether this is a loss.
       await this.#flights.run('');
@@ -228,30 +268,66 @@ export class Mirror {
     // Ids are never used again: nothing to wait for.
     if (!network) this.#wanted.delete(id);
     if (!network || !this.#wanted.has(id) || this.frozen) return;
+    // Unfollowed, perhaps followed again, or thawed while the answer was on its way: another answer will come.
+    if (this.#followed.get(id) !== known || known?.revision !== from) return;
     if (known && lost(known.revision, delta)) return this.#freeze(id);
-    const now = this.#followed.get(id);
-    // Unfollowed, perhaps followed again, while the answer was on its way: changes have nothing to add to.
-    if (now !== known) return delta.kind === 'changes' ? undefined : this.#freshly(id, network, delta);
-    if (delta.kind === 'snapshot') return this.#freshly(id, network, delta);
-    if (!known) return;
+    this.#tell(this.#applyNetwork(id, network, delta));
+  }
+
+  #applyNetwork(id: NetworkId, network: Network, delta: Delta<NetworkSnapshot>): MirrorChange[] {
+    const known = this.#followed.get(id);
+    if (delta.kind === 'snapshot') {
+      const ghosts = [...(known?.ghosts ?? [])].flatMap((ghost) => known?.endpoints.get(ghost) ?? []);
+      return this.#freshly(id, network, delta, ghosts);
+    }
+    if (!known) return [];
     known.revision = delta.revision;
     const told: MirrorChange[] = [];
     for (const change of delta.changes) {
+      if (change.kind === 'asserted') told.push(...this.#lay(id, ({ node }) => node === change.id));
       if (change.kind !== 'endpoint') continue;
-      const previous = put(known.endpoints, change.id, change.value);
+      const { value } = change;
+      known.ghosts.delete(change.id);
+      if (value) told.push(...this.#lay(id, (ghost) => clash(ghost, value)));
+      const previous = put(known.endpoints, change.id, value);
       told.push({ scope: id, change, ...(previous ? { previous } : {}) });
     }
-    this.#tell(told);
+    return told;
   }
 
+  /** `before`: what is known of other nodes' endpoints, and stays where those nodes have not told the store themselves. */
   #freshly(
     id: NetworkId,
     network: Network,
-    { revision, snapshot }: { revision: Revision; snapshot: { endpoints: readonly Endpoint[] } },
-  ): void {
+    { revision, snapshot }: { revision: Revision; snapshot: NetworkSnapshot },
+    before: readonly Endpoint[],
+  ): MirrorChange[] {
     const endpoints = new Map(snapshot.endpoints.map((endpoint) => [endpoint.id, endpoint]));
-    this.#followed.set(id, { network, revision, endpoints });
-    this.#tell([{ scope: id, reset: true }]);
+    const ghosts = before.filter((ghost) => !endpoints.has(ghost.id));
+    for (const ghost of ghosts) endpoints.set(ghost.id, ghost);
+    this.#followed.set(id, { network, revision, endpoints, ghosts: new Set(ghosts.map((ghost) => ghost.id)) });
+    const taken = new Set(snapshot.endpoints.flatMap(claims));
+    const told = new Set(snapshot.asserted);
+    this.#lay(
+      id,
+      (ghost) => told.has(ghost.node) || !this.#nodes.has(ghost.node) || claims(ghost).some((each) => taken.has(each)),
+    );
+    return [{ scope: id, reset: true }];
+  }
+
+  /** Lets go of ghosts: their node has spoken or is no member any more, or somebody else has what was theirs. */
+  #lay(id: NetworkId, which: (ghost: Endpoint) => boolean): MirrorChange[] {
+    const followed = this.#followed.get(id);
+    const told: MirrorChange[] = [];
+    for (const ghost of followed?.ghosts ?? []) {
+      const previous = followed?.endpoints.get(ghost);
+      if (previous && !which(previous)) continue;
+      followed?.ghosts.delete(ghost);
+      followed?.endpoints.delete(ghost);
+      const change = { kind: 'endpoint', id: ghost, value: undefined } as const;
+      if (previous) told.push({ scope: id, change, previous });
+    }
+    return told;
   }
 
   #setNetwork(id: NetworkId, network: Network | undefined): void {
@@ -277,6 +353,16 @@ export class Mirror {
 
 function lost(from: Revision, delta: { revision: Revision; diverged?: true }): boolean {
   return delta.diverged === true || delta.revision.incarnation !== from.incarnation || delta.revision.n < from.n;
+}
+
+/** What only one endpoint of a network can have. */
+function claims({ name, mac, addresses }: Endpoint): string[] {
+  return [name, mac, ...addresses];
+}
+
+function clash(a: Endpoint, b: Endpoint): boolean {
+  const others = claims(b);
+  return a.id !== b.id && claims(a).some((each) => others.includes(each));
 }
 
 function put<Key, Value>(map: Map<Key, Value>, key: Key, value: Value | undefined): Value | undefined {

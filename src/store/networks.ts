@@ -121,21 +121,23 @@ export async function networkUpdate(
   return network;
 }
 
+/** What a slot must know of its network. */
+export function planOf(network: Network) {
+  const pools = network.subnets.map((subnet) => {
+    const { ranges: _, ...pool } = poolOf(network, subnet);
+    return pool;
+  });
+  return { pools, reserved: network.reserved.map(toHex) };
+}
+
 /** Makes the network's slot, or brings it up to this record; true when that changed something. */
 export async function open(session: Session, network: Network): Promise<boolean> {
   const keys = session.network(network.id);
   await session.root();
-  const plan = {
-    pools: network.subnets.map((subnet) => {
-      const { ranges: _, ...pool } = poolOf(network, subnet);
-      return pool;
-    }),
-    reserved: network.reserved.map(toHex),
-  };
   const [status, changed] = await session.guarded(
     'open-network-8',
     [keys.meta, keys.reserved, keys.addresses4, keys.pool4, keys.cooling4, keys.addresses6, keys.pool6, keys.cooling6],
-    [network.id, randomBytes(8).toString('hex'), JSON.stringify(plan)],
+    [network.id, randomBytes(8).toString('hex'), JSON.stringify(planOf(network))],
   );
   if (status === 'ok') return changed === '1';
   throw status === 'gone' || status === 'network_closing'
@@ -145,7 +147,17 @@ export async function open(session: Session, network: Network): Promise<boolean>
 
 export async function networkRemove(session: Session, id: NetworkId, force: boolean): Promise<boolean> {
   await session.root();
-  const { meta, changes, networks, networkNames, vnis, prefixes, prefixIndex, purges } = session.registry;
+  const {
+    meta,
+    changes,
+    networks,
+    networkNames,
+    vnis,
+    prefixes,
+    prefixIndex,
+    purges,
+    removed: tombs,
+  } = session.registry;
   const slot = session.network(id);
   const [status, count] = await session.guarded('close-network-2', [slot.meta, slot.endpoints], [force ? 1 : 0]);
   if (status === 'network_in_use') {
@@ -157,12 +169,12 @@ export async function networkRemove(session: Session, id: NetworkId, force: bool
       'detach them, or remove it with --force',
     );
   }
-  const keys = [meta, changes, networks, networkNames, vnis, prefixes, prefixIndex, purges];
-  const [, removed] = session.present(await session.change('remove-network-8', '', keys, [id, firstVni]));
+  const keys = [meta, changes, networks, networkNames, vnis, prefixes, prefixIndex, purges, tombs];
+  const [, removed] = session.present(await session.change('remove-network-9', '', keys, [id, firstVni]));
   // Also those whose removal ended between the registry and the purge.
   const due = await session.connection.use((client) => client.smembers(purges));
   for (const gone of new Set([...due, id] as NetworkId[])) {
-    await session.change('purge-network-15', gone, Object.values(session.network(gone)), []);
+    await session.change('purge-network-16', gone, Object.values(session.network(gone)), []);
     await session.connection.use((client) => client.srem(purges, gone));
   }
   return removed === '1';

@@ -11,7 +11,7 @@ import { unexpected } from './session.ts';
 import type { Lease, NodeWish, Store } from './store.ts';
 
 /** Indexes are 14 bits on the wire; 0 is nobody. */
-const lastIndex = 16383;
+export const lastIndex = 16383;
 
 /** `clusterId name incarnation ula dataPort underlayFamily`, as the scripts give them. */
 export function parseCluster(fields: readonly (string | null | undefined)[]): Cluster {
@@ -74,9 +74,9 @@ export async function nodeRegister(session: Session, wish: NodeWish): Promise<No
 }
 
 export async function nodeRemove(session: Session, id: NodeId): Promise<boolean> {
-  const { meta, changes, nodes, nodeNames, nodeIndexes, leases } = session.registry;
-  const keys = [meta, changes, nodes, nodeNames, nodeIndexes, leases];
-  const [status, removed] = session.present(await session.change('remove-node-6', '', keys, [id]));
+  const { meta, changes, nodes, nodeNames, nodeIndexes, leases, removed: tombs } = session.registry;
+  const keys = [meta, changes, nodes, nodeNames, nodeIndexes, leases, tombs];
+  const [status, removed] = session.present(await session.change('remove-node-7', '', keys, [id]));
   if (status !== 'ok') throw unexpected(status);
   return removed === '1';
 }

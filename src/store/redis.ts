@@ -6,9 +6,10 @@ import { Connection } from './connection.ts';
 import * as endpoints from './endpoints.ts';
 import * as networks from './networks.ts';
 import * as nodes from './nodes.ts';
+import * as restore from './restore.ts';
 import { Session } from './session.ts';
 import * as since from './since.ts';
-import type { EndpointWish, NetworkPatch, NetworkWish, NodeWish, Store } from './store.ts';
+import type { Claim, EndpointWish, NetworkPatch, NetworkWish, NodeWish, Store } from './store.ts';
 import { parseStoreUrl } from './url.ts';
 
 /** Something that keeps its text out of logs. */
@@ -123,6 +124,14 @@ class RedisStore implements Store {
 
   endpointCount(network: NetworkId) {
     return endpoints.endpointCount(this.#session, network);
+  }
+
+  registryRestore(view: Parameters<Store['registryRestore']>[0], self: NodeId) {
+    return restore.registryRestore(this.#session, view, self);
+  }
+
+  networkRestore(network: Network, claim: Claim) {
+    return restore.networkRestore(this.#session, network, claim);
   }
 
   registrySince(revision: Revision | undefined) {

@@ -1,4 +1,4 @@
-import type { NetworkId } from '../model/id.ts';
+import type { NetworkId, NodeId } from '../model/id.ts';
 import type { Revision } from '../model/view.ts';
 import { parseDocument } from './document.ts';
 import type { Script } from './lua.ts';
@@ -36,9 +36,15 @@ export async function networkSince(
   id: NetworkId,
   from: Revision | undefined,
 ): Promise<Delta<NetworkSnapshot> | undefined> {
-  const { meta, changes, endpoints } = session.network(id);
-  const raw = await since(session, 'read-network-3', [meta, changes, endpoints], from);
-  return raw && parse(raw, ([texts = []]) => ({ endpoints: texts.map((text) => parseDocument('endpoint', text)) }));
+  const { meta, changes, endpoints, asserted } = session.network(id);
+  const raw = await since(session, 'read-network-4', [meta, changes, endpoints, asserted], from);
+  return (
+    raw &&
+    parse(raw, ([texts = [], nodes = []]) => ({
+      endpoints: texts.map((text) => parseDocument('endpoint', text)),
+      asserted: nodes as NodeId[],
+    }))
+  );
 }
 
 async function since(
@@ -65,6 +71,7 @@ function parse<Snapshot>(raw: Raw, whole: (parts: string[][]) => Snapshot): Delt
 }
 
 function parseChange(kind: unknown, id: string, text: string): Change {
+  if (kind === 'asserted') return { kind, id: id as NodeId };
   if (kind !== 'node' && kind !== 'network' && kind !== 'endpoint') throw unexpected(String(kind));
   return { kind, id, value: text === '' ? undefined : parseDocument(kind, text) } as Change;
 }

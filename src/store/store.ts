@@ -3,7 +3,7 @@ import type { EndpointId, NetworkId, NodeId } from '../model/id.ts';
 import type { Cidr, Ip } from '../model/ip.ts';
 import type { Network } from '../model/network.ts';
 import type { Cluster, Node } from '../model/node.ts';
-import type { Revision } from '../model/view.ts';
+import type { Revision, View } from '../model/view.ts';
 
 /** A network as wished; the store adds the vni and, where none is named, the prefixes. */
 export type NetworkWish = {
@@ -44,7 +44,9 @@ export type Usage = { subnet: Cidr; total: number; used: number; reserved: numbe
 export type Change =
   | { kind: 'network'; id: NetworkId; value: Network | undefined }
   | { kind: 'node'; id: NodeId; value: Node | undefined }
-  | { kind: 'endpoint'; id: EndpointId; value: Endpoint | undefined };
+  | { kind: 'endpoint'; id: EndpointId; value: Endpoint | undefined }
+  /** A node has told what it holds in this network since the store lost writes. */
+  | { kind: 'asserted'; id: NodeId };
 
 /** Answer of the store to "what happened since": whole, or the changes in order. */
 export type Delta<Snapshot> =
@@ -52,7 +54,33 @@ export type Delta<Snapshot> =
   | { kind: 'snapshot'; revision: Revision; snapshot: Snapshot; diverged?: true }
   | { kind: 'changes'; revision: Revision; changes: readonly Change[] };
 export type RegistrySnapshot = { cluster: Cluster; nodes: readonly Node[]; networks: readonly Network[] };
-export type NetworkSnapshot = { endpoints: readonly Endpoint[] };
+export type NetworkSnapshot = {
+  endpoints: readonly Endpoint[];
+  /** Nodes that have told what they hold since the slot lost writes; nobody where it never did. */
+  asserted: readonly NodeId[];
+};
+
+/** What a node remembers of a network whose slot may have lost writes. */
+export type Claim = {
+  node: NodeId;
+  epoch: number;
+  /** Up to where the node had followed it; undefined: it did not. */
+  revision: Revision | undefined;
+  /** Its own endpoints, all of them: what it does not name it has detached. */
+  mine: readonly Endpoint[];
+  /** Other nodes' endpoints it knew: their addresses are not given out until those nodes have spoken, or a day has passed. */
+  others: readonly Endpoint[];
+};
+
+/** What was lost because somebody else has it in the store meanwhile. */
+export type Conflict = {
+  kind: 'node' | 'network' | 'endpoint';
+  id: string;
+  /** What they claim both: name_taken, mac_taken, address_taken, subnet_overlap, … */
+  code: string;
+  /** The id of the one in the store. */
+  holder: string;
+};
 
 /**
  * Shared state. Every mutation is one script (scripts/*.lua), harmless when run twice; every failure is a WarrenError:
@@ -107,6 +135,18 @@ export interface Store {
   endpointDetach(network: NetworkId, id: EndpointId): Promise<Endpoint | undefined>;
   endpoints(network: NetworkId): Promise<readonly Endpoint[]>;
   endpointCount(network: NetworkId): Promise<number>;
+
+  // after lost writes
+  /**
+   * Offers what this node remembers of the registry: an empty store becomes the same cluster again, one that fell back gets
+   * what it misses. store_lost_writes when the store holds another cluster by now.
+   */
+  registryRestore(
+    view: Pick<View, 'cluster' | 'revision' | 'nodes' | 'networks'>,
+    self: NodeId,
+  ): Promise<{ made: boolean; added: readonly NetworkId[]; conflicts: readonly Conflict[] }>;
+  /** Opens the network's slot again where it is gone, and makes the node's endpoints there what the claim says. */
+  networkRestore(network: Network, claim: Claim): Promise<readonly Conflict[]>;
 
   // change streams
   registrySince(revision: Revision | undefined): Promise<Delta<RegistrySnapshot>>;

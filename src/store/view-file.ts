@@ -6,7 +6,7 @@ import type { Revision, View } from '../model/view.ts';
 
 /*
  * A view on disk: one JSON document
- *   {"format":1,"cluster":…,"revision":…,"nodes":[…],"networks":[…],"followed":[{"id","revision","endpoints":[…]}]}
+ *   {"format":1,"cluster":…,"revision":…,"nodes":[…],"networks":[…],"followed":[{"id","revision","endpoints":[…],"ghosts":[id…]}]}
  */
 const format = 1;
 
@@ -21,6 +21,7 @@ export function writeView({ cluster, revision, nodes, networks, followed }: View
       id,
       revision: one.revision,
       endpoints: [...one.endpoints.values()],
+      ghosts: [...(one.ghosts ?? [])],
     })),
   });
 }
@@ -46,7 +47,8 @@ export function readView(text: string): View | undefined {
     const network = networks.get(one.id as Network['id']);
     const endpoints = byId<Endpoint>(one.endpoints, (each) => Array.isArray(each.addresses) && isRecord(each.born));
     if (!network || !endpoints) return undefined;
-    views.set(network.id, { network, revision: one.revision, endpoints });
+    const ghosts = new Set(Array.isArray(one.ghosts) ? (one.ghosts as unknown[]) : []);
+    views.set(network.id, { network, revision: one.revision, endpoints, ghosts });
   }
   return { cluster: cluster as Cluster, revision, nodes, networks, followed: views };
 }

@@ -35,12 +35,21 @@ function verbs(store: Store, network: Network): Record<string, () => Promise<unk
     endpointDetach: () => store.endpointDetach(network.id, endpoint),
     endpoints: () => store.endpoints(network.id),
     endpointCount: () => store.endpointCount(network.id),
+    registryRestore: () => store.registryRestore(someView, node.id),
+    networkRestore: () =>
+      store.networkRestore(network, { node: node.id, epoch: 1, revision: undefined, mine: [], others: [] }),
     registrySince: () => store.registrySince(undefined),
     networkSince: () => store.networkSince(network.id, undefined),
     ping: () => store.ping(),
   };
 }
 
+const someView = {
+  cluster: { id: newId<'cluster'>(), incarnation: 'x', ...clusterWish },
+  revision: { incarnation: 'x', n: 0 },
+  nodes: new Map(),
+  networks: new Map(),
+};
 const someNetwork = { ...networkWish('app'), vni: 1, vipPools: [], members: [] } as Network;
 
 async function allFail(store: Store, code: ErrorCode, but: readonly string[] = []): Promise<void> {

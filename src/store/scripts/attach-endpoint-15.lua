@@ -6,8 +6,9 @@
 -- OUT   ok DOCUMENT (the same again for the same id) | absent | gone | network_closing | stale_epoch CURRENT
 --       | name_taken HOLDER | netns_attached HOLDER NAME | mac_taken HOLDER NAME | address_taken FAMILY HOLDER NAME
 --       | no_subnet FAMILY | outside_subnet FAMILY | special_address FAMILY | address_exhausted FAMILY
+--       | recovering NODE… (nodes whose endpoints here are not back yet; see restore-network)
 --       | store_schema SCHEMA | store_lost_writes
-local meta = redis.call('HMGET', KEYS[1], 'schema', 'root', 'state', 'pool4', 'pool6', 'next4', 'next6')
+local meta = redis.call('HMGET', KEYS[1], 'schema', 'root', 'state', 'pool4', 'pool6', 'next4', 'next6', 'awaits', 'awaitedUntil')
 if not meta[1] then return { 'absent' } end
 if meta[1] ~= ARGV[1] then return { 'store_schema', meta[1] } end
 if ARGV[2] ~= '' and meta[2] ~= ARGV[2] then return { 'store_lost_writes' } end
@@ -81,6 +82,8 @@ if holder then return { 'mac_taken', holder, nameof(holder) } end
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- Addresses of nodes that have not said what they hold look free. Not for ever: one of them may never come back.
+if meta[8] and meta[8] ~= '' and now < tonumber(meta[9]) then return { 'recovering', meta[8] } end
 
 -- An address as asked for, or code and holder.
 local function static(family, pool, addresses, hex)
