@@ -45,7 +45,8 @@ export class Recovery {
 
   /** Recovers whenever the mirror freezes, from now on. */
   watch(): void {
-    this.#mirror.onLost(() => {
+    this.#mirror.onLost((scope) => {
+      this.#log.error('the store has less than it had; telling it what this node holds', { scope });
       this.#running ??= this.#untilDone().finally(() => {
         this.#running = undefined;
       });
@@ -76,7 +77,6 @@ export class Recovery {
   async settle(): Promise<void> {
     const view = this.#mirror.view;
     if (!this.#mirror.frozen || !view) return;
-    this.#log.error('the store has less than it had; telling it what this node holds');
     const { made, added, conflicts } = await this.#store.registryRestore(view, this.#self);
     const lost = conflicts.map((conflict) => named(conflict, view));
     if (conflicts.some(({ id }) => id === this.#self)) {

@@ -7,7 +7,16 @@ import { waitFor } from './wait.ts';
 export type Status = {
   node: NodeJson;
   cluster: { id: string; name: string };
-  store: { url: string; connected: boolean; revision: number; lagMs: number; synced: boolean };
+  store: {
+    url: string;
+    connected: boolean;
+    revision: number;
+    lagMs: number;
+    synced: boolean;
+    frozen: boolean;
+    recoveredAt: string | null;
+    conflicts: readonly { name: string; code: string }[];
+  };
   networks: number;
   endpoints: number;
   reconcile: { lastAt: string; ok: boolean; pending: number; lastError: string | null };

@@ -1,0 +1,192 @@
+/**
+ * The store hangs, is slow, takes no writes, comes back empty, comes back older: no packet is lost, nothing is forgotten.
+ *
+ *   host a ──┐  redis  a1 ──┐
+ *   host b ──┼── net0  b1 ──┼── "app"  10.9.0.0/16  fd09::/64      a1 → b1 → c1 → a1, a ping every 10 ms
+ *   host c ──┘         c1 ──┘
+ */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { EndpointJson, NetworkJson } from '../../src/control/present.ts';
+import { Cluster, type Host, type Status } from '../support/cluster.ts';
+import { waitFor } from '../support/wait.ts';
+import type { Job } from './job.ts';
+
+const ns = 'warren-1048576';
+const redis = 'redis-server --daemonize yes --bind 10.77.0.1 127.0.0.1 --protected-mode no --save "" --dir /run';
+const kill9 = 'kill -9 $(pidof redis-server)';
+let cluster: Cluster;
+let networks: NetworkJson[];
+const endpoints: EndpointJson[] = [];
+let rounds = 0;
+
+type Traffic = { job: Job; file: string; what: string };
+
+async function pings(): Promise<Traffic[]> {
+  const [a1, b1, c1] = endpoints as [EndpointJson, EndpointJson, EndpointJson];
+  const pairs: [Host, string, EndpointJson, number][] = [
+    [cluster.a, 'a1', b1, 0],
+    [cluster.b, 'b1', c1, 1],
+    [cluster.c, 'c1', a1, 0],
+  ];
+  const round = ++rounds;
+  return pairs.map(([host, netns, to, family]) => {
+    const file = `${host.name}.ping${round}`;
+    // Its own exit would count the packet on its way as lost.
+    const job = host.guest.spawn(
+      `exec ip netns exec ${netns} ping -n -i 0.01 ${to.addresses[family]} >/lab/${file} 2>&1`,
+    );
+    return { job, file, what: `${netns} → ${to.name}` };
+  });
+}
+
+/** Every number from 1 on was answered, to the end. */
+async function complete(traffic: readonly Traffic[], seconds: number): Promise<void> {
+  for (const { job, file, what } of traffic) {
+    job.kill('SIGINT');
+    await job.done;
+    const text = readFileSync(join(cluster.lab.share, file), 'utf8');
+    const seen = [...text.matchAll(/icmp_seq=(\d+) ttl/g)].map(([, seq]) => Number(seq));
+    const sent = Number(/(\d+) packets transmitted/.exec(text)?.[1]);
+    const missing = Array.from({ length: Math.max(sent - 1, 0) }, (_, i) => i + 1).filter((n) => !seen.includes(n));
+    assert.deepEqual(missing, [], `${what}: of ${sent}`);
+    assert.ok(sent > seconds * 30, `${what}: only ${sent} in ${seconds} s`);
+  }
+}
+
+const links = (): Promise<string[]> =>
+  Promise.all(cluster.hosts.map(({ guest }) => guest.ok(`ip -n ${ns} -o link | cut -d: -f1,2`)));
+const logOf = (host: Host): string => readFileSync(join(cluster.lab.share, `${host.name}.agent`), 'utf8');
+const times = (host: Host, words: string): number => logOf(host).split(words).length - 1;
+
+/** Break it under traffic: afterwards everything is as before, and an attach gets an address of its own. */
+async function survives(harm: () => Promise<void>): Promise<void> {
+  const before = await links();
+  const traffic = await pings();
+  const began = performance.now();
+  await harm();
+  const [listed, known] = await Promise.all([
+    cluster.a.json<EndpointJson[]>('endpoint ls'),
+    cluster.b.json<NetworkJson[]>('network ls'),
+  ]);
+  assert.deepEqual(listed.map(short).sort(), endpoints.map(short).sort());
+  assert.deepEqual(
+    known.map(({ endpoints: _, ...each }) => each),
+    networks.map(({ endpoints: _, ...each }) => each),
+  );
+  const taken = new Set(endpoints.flatMap(({ addresses }) => addresses));
+  const fresh = await cluster.c.attach('app', `n${rounds}`);
+  for (const address of fresh.addresses) assert.ok(!taken.has(address), `${address} was given out twice`);
+  endpoints.push(fresh);
+  const [a1] = endpoints as [EndpointJson];
+  assert.equal((await cluster.c.inside(`n${rounds}`, `ping -n -c1 -W2 ${a1.addresses[0]}`)).code, 0);
+  await complete(traffic, (performance.now() - began) / 1000);
+  const now = await links();
+  for (const [i, lines] of before.entries())
+    for (const line of lines.trim().split('\n')) assert.ok(now[i]?.includes(line), `${line} is gone or another`);
+  for (const host of cluster.hosts) assert.ok(!/is lost: somebody else has/.test(logOf(host)), host.name);
+}
+
+const short = ({ id, name, node, addresses, mac, state }: EndpointJson): string =>
+  JSON.stringify([id, name, node, addresses, mac, state]);
+
+async function recovered(hosts: readonly Host[], harm: () => Promise<unknown>): Promise<void> {
+  const words = 'the store has what this node holds';
+  const before = hosts.map((host) => times(host, words));
+  await harm();
+  await waitFor(() => hosts.every((host, i) => times(host, words) > (before[i] ?? 0)), {
+    what: `${hosts.map(({ name }) => name)} to recover`,
+    timeout: 10_000,
+  });
+}
+
+async function redisAnswers(): Promise<void> {
+  await waitFor(() => cluster.a.guest.run('redis-cli ping | grep -q PONG').then(({ code }) => code === 0), {
+    what: 'redis',
+  });
+}
+
+before(async () => {
+  cluster = await Cluster.start();
+  networks = [await cluster.network('app --subnet 10.9.0.0/16 --subnet fd09::/64')];
+  for (const host of cluster.hosts) endpoints.push(await host.attach('app', `${host.name}1`));
+});
+after(() => cluster?.stop());
+
+describe('it comes back as it was', () => {
+  test('hanging for 10 s: attach exits 5, and all goes on when it answers again', () =>
+    survives(async () => {
+      await cluster.a.guest.ok('kill -STOP $(pidof redis-server)');
+      await cluster.b.guest.ok('ip netns add early');
+      const [attach] = await Promise.all([cluster.b.warren('attach app --netns early'), sleep(10_000)]);
+      assert.equal(attach.code, 5, attach.stderr);
+      await cluster.a.guest.ok('kill -CONT $(pidof redis-server)');
+      await cluster.b.settled();
+    }));
+
+  test('slow: attach takes its time', () =>
+    survives(async () => {
+      const loop = 'for i in $(seq 9); do kill -STOP $p; sleep 0.4; kill -CONT $p; sleep 0.1; done';
+      const slow = cluster.a.guest.spawn(`p=$(pidof redis-server); ${loop}`);
+      endpoints.push(await cluster.b.attach('app', 'slow'));
+      await slow.done;
+    }));
+
+  test('read-only: attach exits 5', () =>
+    survives(async () => {
+      await cluster.a.guest.ok('redis-cli config set min-replicas-to-write 1');
+      await cluster.b.guest.ok('ip netns add readonly');
+      const attach = await cluster.b.warren('attach app --netns readonly');
+      assert.equal(attach.code, 5, attach.stderr);
+      await cluster.a.guest.ok('redis-cli config set min-replicas-to-write 0');
+    }));
+});
+
+describe('it comes back with less', () => {
+  test('empty', () =>
+    survives(() =>
+      recovered(cluster.hosts, async () => {
+        await cluster.a.guest.ok(`${kill9}; sleep 1; rm -f /run/dump.rdb; ${redis}`);
+        await redisAnswers();
+      }),
+    ));
+
+  test('older, without the last endpoint and the last network', async () => {
+    await cluster.a.guest.ok('redis-cli save && cp /run/dump.rdb /run/old.rdb');
+    const [late, more] = await Promise.all([cluster.b.attach('app', 'late'), cluster.network('other')]);
+    endpoints.push(late);
+    networks.push(more);
+    networks.sort((a, b) => a.name.localeCompare(b.name));
+    // a and b saw both, c the network.
+    await survives(() =>
+      recovered(cluster.hosts, async () => {
+        await cluster.a.guest.ok(`${kill9}; sleep 1; cp /run/old.rdb /run/dump.rdb; ${redis}`);
+        await redisAnswers();
+      }),
+    );
+  });
+
+  test('empty while an agent is down: its containers go on, and it tells what it holds when it comes', () =>
+    survives(async () => {
+      await cluster.c.killAgent();
+      await recovered([cluster.a, cluster.b], async () => {
+        await cluster.a.guest.ok(`${kill9}; sleep 1; rm -f /run/dump.rdb; ${redis}`);
+        await redisAnswers();
+      });
+      await cluster.a.guest.ok('ip netns add early');
+      const [attach, listed] = await Promise.all([
+        cluster.a.warren('attach app --netns early'),
+        cluster.b.json<EndpointJson[]>('endpoint ls'),
+      ]);
+      assert.equal(attach.code, 5, attach.stdout);
+      assert.match(attach.stderr, /has not told yet/);
+      assert.deepEqual(listed.map(short).sort(), endpoints.map(short).sort());
+      await recovered([cluster.c], () => cluster.c.startAgent());
+      const { store } = await cluster.c.json<Status>('status');
+      assert.deepEqual([store.frozen, store.conflicts], [false, []]);
+      assert.ok(store.recoveredAt);
+    }));
+});
