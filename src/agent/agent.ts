@@ -184,8 +184,12 @@ export class Agent {
     this.recovery.watch();
     this.#drift.watch('', 'node');
     this.#timers.push(setInterval(() => this.#keys().forEach((key) => this.queue.add(key)), passMs));
-    this.#keys().forEach((key) => this.queue.add(key));
     this.log.info('in the cluster', { cluster: this.config.cluster, epoch: node.epoch, address: node.underlay });
+    const began = performance.now();
+    this.passAll().then(
+      () => this.log.info('this host is as wished', { ms: Math.round(performance.now() - began) }),
+      () => {}, // the queue has said what, and tries again
+    );
   }
 
   #keys(): Key[] {
