@@ -12,7 +12,7 @@ import { endpointKey, partsOf } from '../plan/key.ts';
 import { Mirror } from '../store/mirror.ts';
 import { openStore } from '../store/redis.ts';
 import type { Store } from '../store/store.ts';
-import { type AttachDeps, detachEndpoint } from './attach.ts';
+import { type AttachDeps, detachEndpoint, withdrawAbandoned } from './attach.ts';
 import type { Config, Paths } from './config.ts';
 import { writePrivate } from './config.ts';
 import { Drift } from './drift.ts';
@@ -230,6 +230,10 @@ export class Agent {
       );
     }
     const { network, endpoint } = partsOf(key);
+    if (network && !endpoint)
+      void withdrawAbandoned(this.deps, network).catch((error) =>
+        this.log.warn('withdrawing failed', { error: (error as Error).message }),
+      );
     if (network && !endpoint && gone.length === 0 && !this.reconciler.built.has(network)) this.#partSoon(network, view);
   }
 

@@ -4,6 +4,7 @@ import type { Kernel } from '../kernel/kernel.ts';
 import type { NetnsId } from '../kernel/state.ts';
 import type { Endpoint } from '../model/endpoint.ts';
 import { WarrenError } from '../model/error.ts';
+import type { NetworkId } from '../model/id.ts';
 import type { Network } from '../model/network.ts';
 import type { Node } from '../model/node.ts';
 import type { AttachInput } from '../model/parse.ts';
@@ -81,6 +82,23 @@ export async function detachEndpoint(deps: AttachDeps, endpoint: Endpoint): Prom
   if (endpoint.node !== deps.self().id) return;
   await queue.done(reconciler.keyFor(endpoint.network, endpoint.id));
   await deps.membership.leaveIfEmpty(endpoint.network);
+}
+
+/**
+ * Endpoints of ours that nobody is attaching any more: the store took the wish, but could not be told that its attach had
+ * failed, or the agent died in the middle of it.
+ */
+export async function withdrawAbandoned(deps: AttachDeps, network: NetworkId): Promise<void> {
+  const abandoned = (): Endpoint[] =>
+    deps.membership.entering(network)
+      ? []
+      : [...(deps.mirror.view?.followed.get(network)?.endpoints.values() ?? [])].filter(
+          ({ node, state }) => node === deps.self().id && state === 'starting',
+        );
+  if (abandoned().length === 0) return;
+  // What looks so may be ready by now.
+  await deps.mirror.refresh(network);
+  await Promise.all(abandoned().map((endpoint) => detachEndpoint(deps, endpoint)));
 }
 
 function existing(mirror: Mirror, network: Network, wish: AttachInput, netns: NetnsId): Endpoint | undefined {

@@ -7,8 +7,10 @@ import { WarrenError } from '../model/error.ts';
 import { newId } from '../model/id.ts';
 import type { Cidr, Ip } from '../model/ip.ts';
 import { familyOf, parseIp } from '../model/ip.ts';
+import type { Cluster } from '../model/node.ts';
 import { invalid, parseName } from '../model/parse.ts';
 import { openStore } from '../store/redis.ts';
+import type { Store } from '../store/store.ts';
 import type { Config, Paths } from './config.ts';
 import { readConfig, writeConfig } from './config.ts';
 import { candidates, gatherFacts, resolveAdvertise } from './facts.ts';
@@ -45,12 +47,8 @@ export async function initHost(options: InitOptions, paths: Paths): Promise<Init
   const store = openStore(url, cluster);
   try {
     const facts = await gatherFacts(kernel, underlay);
-    const made = await store.clusterInit({
-      name: cluster,
-      ula: newUla(),
-      dataPort,
-      underlayFamily: familyOf(underlay),
-    });
+    const wish = { name: cluster, ula: newUla(), dataPort, underlayFamily: familyOf(underlay) };
+    const made = before ? await knownCluster(store, cluster) : await store.clusterInit(wish);
     agrees(made.cluster, underlay, options.dataPort);
     const node = await store.nodeRegister({
       id: before?.node.id ?? newId(),
@@ -80,6 +78,17 @@ export async function initHost(options: InitOptions, paths: Paths): Promise<Init
     await store.close();
     await kernel.close();
   }
+}
+
+/** A host that is in a cluster never makes another of that name: the agents make theirs again from what they remember. */
+async function knownCluster(store: Store, name: string): Promise<{ cluster: Cluster; created: boolean }> {
+  const cluster = await store.cluster();
+  if (cluster) return { cluster, created: false };
+  throw new WarrenError(
+    'store_lost_writes',
+    `the store at ${store.url} has forgotten cluster "${name}", which this host is in`,
+    'start warren agent: it makes the cluster again from what it remembers; or start over: warren leave --force',
+  );
 }
 
 /** Again with the same values is no change; with others it is a conflict, as endpoints may depend on the old ones. */

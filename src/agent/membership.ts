@@ -41,6 +41,11 @@ export class Membership {
     }
   }
 
+  /** Is an attach under way there? */
+  entering(id: NetworkId): boolean {
+    return (this.#entering.get(id) ?? 0) > 0;
+  }
+
   /** No endpoint here and none coming: out of this kernel, then out of the member list. */
   async leaveIfEmpty(id: NetworkId): Promise<void> {
     await this.#serial.run(id, async () => {

@@ -67,6 +67,7 @@ export function methodsOf(agent: Agent): Readonly<Record<string, Method>> {
     'network.remove': async (params) => {
       const network = await unlessAbsent(params, async () => findNetwork(await fresh(), text(params, 'network')));
       if (!network) return { removed: [] };
+      refuseGhosts(view(), network, params.force === true);
       await store.networkRemove(network.id, params.force === true);
       await mirror.refresh('');
       if (agent.reconciler.built.has(network.id)) await agent.queue.done(network.id);
@@ -122,6 +123,17 @@ export function methodsOf(agent: Agent): Readonly<Record<string, Method>> {
       return { stopping: true };
     },
   };
+}
+
+/** The store counts only what it has been told again since it lost writes. */
+function refuseGhosts(view: View, { id, name }: Network, force: boolean): void {
+  const ghosts = view.followed.get(id)?.ghosts?.size ?? 0;
+  if (ghosts === 0 || force) return;
+  throw new WarrenError(
+    'network_in_use',
+    `network "${name}" has ${ghosts} endpoints that their hosts have not told the store again`,
+    'start the agents there, or remove it with --force',
+  );
 }
 
 /** By NAME or ID, or by NETWORK and the namespace attached to it. */

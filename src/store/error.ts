@@ -27,7 +27,7 @@ export function guardError(
       return new WarrenError(
         'store_lost_writes',
         `the store at ${place.url} is not the one this node knew: it was emptied or lost writes`,
-        'restore it from a backup; running containers keep their network meanwhile',
+        'the agents tell it again what they hold, and running containers keep their network meanwhile; see: warren status',
       );
   }
 }

@@ -131,7 +131,7 @@ export class Mirror {
     throw new WarrenError(
       'store_lost_writes',
       `the store at ${this.#store.url} has less of ${what} than this node knew: it was emptied or lost writes`,
-      'restore it from a backup; running containers keep their network meanwhile',
+      'the agents tell it again what they hold, and running containers keep their network meanwhile; see: warren status',
     );
   }
 

@@ -145,6 +145,25 @@ describe('it comes back as it was', () => {
     }));
 });
 
+/** As when the answer to an attach is lost: the store has a wish that nobody waits for. */
+const abandon = `local doc = redis.call('HGET', KEYS[3], ARGV[1]):gsub('"state":"ready"', '"state":"starting"')
+  redis.call('HSET', KEYS[3], ARGV[1], doc)
+  redis.call('XADD', KEYS[2], redis.call('HINCRBY', KEYS[1], 'rev', 1) .. '-1', 'kind', 'endpoint', 'id', ARGV[1], 'value', doc)`;
+
+test('an endpoint whose attach could not be finished is withdrawn', async () => {
+  const left = await cluster.b.attach('app', 'left');
+  const keys = ['meta', 'changes', 'endpoints'].map((key) => `warren:{default/${networks[0]?.id}}:${key}`);
+  await cluster.a.guest.ok(['redis-cli', 'eval', abandon, '3', ...keys, left.id]);
+  await cluster.b.json('sync --once');
+  await waitFor(async () => (await cluster.b.guest.run('ip -n left link show eth0')).code === 1, {
+    what: 'its interface to go',
+  });
+  assert.deepEqual(
+    (await cluster.a.json<EndpointJson[]>('endpoint ls')).map(short).sort(),
+    endpoints.map(short).sort(),
+  );
+});
+
 describe('it comes back with less', () => {
   test('empty', () =>
     survives(() =>
@@ -175,6 +194,9 @@ describe('it comes back with less', () => {
       await recovered([cluster.a, cluster.b], async () => {
         await cluster.a.guest.ok(`${kill9}; sleep 1; rm -f /run/dump.rdb; ${redis}`);
         await redisAnswers();
+        // A playbook that runs just then must not make another cluster.
+        const init = await cluster.c.warren(`init --store ${Cluster.store} --advertise eth0`);
+        assert.ok(init.code === 0 || /has forgotten cluster/.test(init.stderr), init.stderr);
       });
       await cluster.a.guest.ok('ip netns add early');
       const [attach, listed] = await Promise.all([

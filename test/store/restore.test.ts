@@ -458,6 +458,10 @@ test('a ghost goes when its node speaks without it, is removed, or somebody has 
   await a.store.nodeRemove(c.node.id);
   await a.mirror.refresh();
   assert.deepEqual(left(), ['b2']);
+  // Detaching one tells everybody, though the store does not have it.
+  await a.store.endpointDetach(app.id, ghosts[1]?.id as never);
+  await a.mirror.refresh();
+  assert.deepEqual(left(), []);
   b.netns.delete(ghosts[1]?.netns ?? '');
   await b.recover();
   await a.mirror.refresh();

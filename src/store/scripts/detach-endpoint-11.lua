@@ -2,7 +2,7 @@
 -- KEYS  meta changes endpoints names macs netns holds addresses4 cooling4 addresses6 cooling6 (network)
 -- ARGV  schema root channel scope id cooldownMs
 -- OUT   ok DOCUMENT | ok (gone already) | gone | absent | store_schema SCHEMA | store_lost_writes
-local meta = redis.call('HMGET', KEYS[1], 'schema', 'root', 'state')
+local meta = redis.call('HMGET', KEYS[1], 'schema', 'root', 'state', 'past')
 if not meta[1] then return { 'absent' } end
 if meta[1] ~= ARGV[1] then return { 'store_schema', meta[1] } end
 if ARGV[2] ~= '' and meta[2] ~= ARGV[2] then return { 'store_lost_writes' } end
@@ -23,7 +23,11 @@ end
 
 local id = ARGV[5]
 local document = redis.call('HGET', KEYS[3], id)
-if not document then return { 'ok' } end
+if not document then
+  -- Since the slot lost writes, others may keep it as a ghost.
+  if meta[4] then changed('endpoint', id) end
+  return { 'ok' }
+end
 local holds = redis.call('HGET', KEYS[7], id)
 local name, mac, netns, hexes = holds:match('^[^\n]*\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)$')
 local time = redis.call('TIME')
