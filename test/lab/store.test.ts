@@ -212,3 +212,38 @@ describe('it comes back with less', () => {
       assert.ok(store.recoveredAt);
     }));
 });
+
+test('an address somebody else took meanwhile: the endpoint that lost goes, and status says so', async () => {
+  const loser = await cluster.b.attach('app', 'loser');
+  // On disk: an agent that is killed right after an attach remembers it only from the store.
+  await waitFor(
+    () => cluster.b.guest.run(`grep -q ${loser.id} /var/lib/warren/view.json`).then(({ code }) => code === 0),
+    {
+      what: 'the saved view',
+    },
+  );
+  await cluster.b.killAgent();
+  await recovered([cluster.a, cluster.c], async () => {
+    await cluster.a.guest.ok(`${kill9}; sleep 1; rm -f /run/dump.rdb; ${redis}`);
+    await redisAnswers();
+  });
+  // b has had its time to speak.
+  const meta = `warren:{default/${networks.find(({ name }) => name === 'app')?.id}}:meta`;
+  await cluster.a.guest.ok(`redis-cli hset '${meta}' awaitedUntil 1`);
+  const taker = await cluster.a.attach('app', 'taker', `--ip ${loser.addresses[0]}`);
+  assert.equal((await cluster.b.inside('loser', 'ip link show eth0')).code, 0, 'nobody tells b yet');
+  await recovered([cluster.b], () => cluster.b.startAgent());
+  await waitFor(async () => (await cluster.b.inside('loser', 'ip link show eth0')).code === 1, {
+    what: 'its interface to go',
+  });
+  const { store } = await cluster.b.json<Status>('status');
+  assert.deepEqual(
+    store.conflicts.map(({ name, code, holder }) => [name, code, holder]),
+    [['loser', 'address_taken', taker.id]],
+  );
+  for (const [host, netns] of [
+    [cluster.b, 'b1'],
+    [cluster.c, 'c1'],
+  ] as const)
+    assert.equal((await host.inside(netns, `ping -n -c1 -W2 ${taker.addresses[0]}`)).code, 0, netns);
+});

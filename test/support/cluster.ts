@@ -15,7 +15,7 @@ export type Status = {
     synced: boolean;
     frozen: boolean;
     recoveredAt: string | null;
-    conflicts: readonly { name: string; code: string }[];
+    conflicts: readonly { name: string; code: string; holder: string }[];
   };
   networks: number;
   endpoints: number;
