@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import type { Server } from 'node:net';
 import { join } from 'node:path';
 import type { Kernel } from '../kernel/kernel.ts';
@@ -14,7 +14,6 @@ import { openStore } from '../store/redis.ts';
 import type { Store } from '../store/store.ts';
 import { type AttachDeps, detachEndpoint, withdrawAbandoned } from './attach.ts';
 import type { Config, Paths } from './config.ts';
-import { writePrivate } from './config.ts';
 import { Drift } from './drift.ts';
 import { bootId, gatherFacts, resolveAdvertise } from './facts.ts';
 import { Lease, leaseMs } from './lease.ts';
@@ -27,10 +26,10 @@ import { Recovery } from './recover.ts';
 import { Serial } from './serial.ts';
 import { ApiServer, type Method } from './server.ts';
 import { HostSysctls } from './sysctls.ts';
+import { ViewFile } from './view-file.ts';
 
 const passMs = 30_000;
 const retryMs = 1000;
-const cacheMs = 1000;
 
 /** The owner of this node's kernel. All its state is here; what guards it: nothing, as it is one thread. */
 export class Agent {
@@ -63,7 +62,6 @@ export class Agent {
   #api: ApiServer | undefined;
   #lease: Lease | undefined;
   #stopping = false;
-  #cacheDue: NodeJS.Timeout | undefined;
 
   constructor(config: Config, paths: Paths, log: Log) {
     this.config = config;
@@ -71,7 +69,8 @@ export class Agent {
     this.#paths = paths;
     this.kernel = openKernel();
     this.store = openStore(config.store, config.cluster);
-    this.mirror = new Mirror(this.store, this.#cached());
+    const viewFile = new ViewFile(paths.stateDir, log);
+    this.mirror = new Mirror(this.store, viewFile.read(), { log: viewFile });
     const boot = bootId();
     this.reconciler = new Reconciler(this.kernel, config.node.id, boot);
     this.recovery = new Recovery(this.kernel, this.store, this.mirror, log, config.node.id, boot);
@@ -139,7 +138,6 @@ export class Agent {
     await this.recovery.stop();
     await this.queue.close();
     await this.#api?.close();
-    this.#saveCache();
     await this.mirror.close();
     await this.store.close();
     await this.kernel.close();
@@ -198,7 +196,6 @@ export class Agent {
 
   /** One endpoint's change costs one endpoint's work; a change to a node or network concerns whole networks. */
   #changed(change: Parameters<Parameters<Mirror['onChange']>[0]>[0]): void {
-    this.#cacheSoon();
     if (change.scope === 'registry') {
       const network = change.change?.kind === 'network' ? change.change : undefined;
       if (network && !network.value) this.mirror.unfollow(network.id);
@@ -264,20 +261,5 @@ export class Agent {
     this.passes.ok = false;
     this.passes.lastError = (error as Error).message;
     this.log.warn('reconciling failed', { key, error: (error as Error).message, retryMs: retry });
-  }
-
-  #cached(): string | undefined {
-    const path = join(this.#paths.stateDir, 'view.json');
-    return existsSync(path) ? readFileSync(path, 'utf8') : undefined;
-  }
-
-  #cacheSoon(): void {
-    this.#cacheDue ??= setTimeout(() => this.#saveCache(), cacheMs);
-  }
-
-  #saveCache(): void {
-    clearTimeout(this.#cacheDue);
-    this.#cacheDue = undefined;
-    if (this.mirror.view) writePrivate(join(this.#paths.stateDir, 'view.json'), this.mirror.save());
   }
 }

@@ -67,7 +67,10 @@ async function attachHere(
     await queue.done(reconciler.keyFor(network.id, endpoint.id));
     if (!mirror.view?.followed.get(network.id)?.endpoints.has(endpoint.id)) throw removed(network, endpoint);
     if (signal.aborted) throw new WarrenError('agent_unreachable', 'the caller hung up');
-    return await store.endpointReady(network.id, endpoint.id, deps.self().epoch);
+    const ready = await store.endpointReady(network.id, endpoint.id, deps.self().epoch);
+    // Known here, and on disk, before the caller is told: a crash and a store that lost it later do not undo it.
+    await mirror.refresh(network.id);
+    return ready;
   } catch (error) {
     await detachEndpoint(deps, endpoint).catch(() => {}); // the store may be what failed; then the queue tries again
     throw error;

@@ -6,7 +6,7 @@ import type { Cluster, Node } from '../model/node.ts';
 import type { NetworkView, Revision, View } from '../model/view.ts';
 import { Flights } from './flight.ts';
 import type { Change, Delta, NetworkSnapshot, RegistrySnapshot, Store } from './store.ts';
-import { readView, writeView } from './view-file.ts';
+import { type Entry, readView, writeView } from './view-text.ts';
 
 export type MirrorChange = {
   scope: 'registry' | NetworkId;
@@ -17,9 +17,19 @@ export type MirrorChange = {
   reset?: true;
 };
 
+/** Where a view outlives its process. */
+export interface ViewLog {
+  /** Starts over, with the whole view. */
+  write(text: string): void;
+  /** Adds a line. false: it is time to start over. */
+  append(line: string): boolean;
+}
+
 export type MirrorOptions = {
   /** Wake-ups are only hints; this is the safety net under them. */
   pollMs?: number;
+  /** Has every change before a listener or who asked for it hears of it. */
+  log?: ViewLog;
 };
 
 /** How one followed network stands. Its map is changed in place: one change costs one map entry, however large it is. */
@@ -53,13 +63,20 @@ export class Mirror {
   #lost: 'registry' | NetworkId | undefined;
   #poll: NodeJS.Timeout | undefined;
   #closed = false;
+  readonly #log: ViewLog | undefined;
 
-  /** `cached`: what save() returned, of an earlier run; unreadable text counts as none. */
-  constructor(store: Store, cached?: string, { pollMs = 1000 }: MirrorOptions = {}) {
+  /** `cached`: what an earlier run's log had; unreadable text counts as none. */
+  constructor(store: Store, cached?: string, { pollMs = 1000, log }: MirrorOptions = {}) {
     this.#store = store;
     this.#pollMs = pollMs;
-    const view = cached === undefined ? undefined : Mirror.load(cached);
-    if (!view) return;
+    if (cached !== undefined) this.#load(cached);
+    this.#log = log;
+  }
+
+  #load(text: string): void {
+    const file = readView(text);
+    if (!file) return;
+    const { view, entries } = file;
     this.#cluster = view.cluster;
     this.#revision = view.revision;
     for (const [id, node] of view.nodes) this.#nodes.set(id, node);
@@ -68,6 +85,26 @@ export class Mirror {
       this.#followed.set(id, { network, revision, endpoints: new Map(endpoints), ghosts: new Set(ghosts) });
       this.#wanted.add(id);
     }
+    for (const entry of entries) this.#replay(entry);
+  }
+
+  #replay(entry: Entry): void {
+    if ('registry' in entry) this.#applyRegistry(entry.registry);
+    else if ('unfollow' in entry) this.unfollow(entry.unfollow);
+    else {
+      const network = this.#networks.get(entry.network);
+      if (!network) return;
+      this.#wanted.add(network.id);
+      this.#applyNetwork(network.id, network, entry.delta);
+    }
+  }
+
+  /** An entry is logged once it is in the view: a log that starts over has it then too. */
+  #kept(entry: Entry, told: MirrorChange[] = []): MirrorChange[] {
+    const delta = 'registry' in entry ? entry.registry : 'delta' in entry ? entry.delta : undefined;
+    const news = delta?.kind !== 'changes' || delta.changes.length > 0;
+    if (news && this.#log && !this.#log.append(JSON.stringify(entry))) this.#log.write(this.save());
+    return told;
   }
 
   /** undefined before the first answer of the store, unless a cached view was given. */
@@ -107,7 +144,7 @@ export class Mirror {
 
   unfollow(id: NetworkId): void {
     this.#wanted.delete(id);
-    this.#followed.delete(id);
+    if (this.#followed.delete(id)) this.#kept({ unfollow: id });
   }
 
   onChange(listener: (change: MirrorChange) => void): void {
@@ -164,6 +201,7 @@ export class Mirror {
       } else told.push(...this.#applyNetwork(id, network, now));
     }
     this.#lost = undefined;
+    this.#log?.write(this.save());
     this.#tell(told);
   }
 
@@ -177,11 +215,6 @@ export class Mirror {
     const view = this.view;
     if (!view) throw new Error('there is no view to save yet');
     return writeView(view);
-  }
-
-  /** undefined: not a saved view, or a damaged one; the store has the truth anyway. */
-  static load(text: string): View | undefined {
-    return readView(text);
   }
 
   async close(): Promise<void> {
@@ -216,7 +249,7 @@ export class Mirror {
     // Frozen, or thawed with another history, while the answer was on its way.
     if (this.frozen || this.#revision !== from) return;
     if (!delta || (from && lost(from, delta))) return this.#freeze('registry');
-    this.#tell(this.#applyRegistry(delta));
+    this.#tell(this.#kept({ registry: delta }, this.#applyRegistry(delta)));
   }
 
   #applyRegistry(delta: Delta<RegistrySnapshot>): MirrorChange[] {
@@ -271,7 +304,7 @@ export class Mirror {
     // Unfollowed, perhaps followed again, or thawed while the answer was on its way: another answer will come.
     if (this.#followed.get(id) !== known || known?.revision !== from) return;
     if (known && lost(known.revision, delta)) return this.#freeze(id);
-    this.#tell(this.#applyNetwork(id, network, delta));
+    this.#tell(this.#kept({ network: id, delta }, this.#applyNetwork(id, network, delta)));
   }
 
   #applyNetwork(id: NetworkId, network: Network, delta: Delta<NetworkSnapshot>): MirrorChange[] {
@@ -332,7 +365,8 @@ export class Mirror {
 
   #setNetwork(id: NetworkId, network: Network | undefined): void {
     if (!network) {
-      this.unfollow(id);
+      this.#wanted.delete(id);
+      this.#followed.delete(id);
       return;
     }
     const followed = this.#followed.get(id);

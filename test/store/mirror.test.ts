@@ -6,7 +6,7 @@ import type { NetworkId } from '../../src/model/id.ts';
 
 import type { View } from '../../src/model/view.ts';
 import type { MirrorChange, MirrorOptions } from '../../src/store/mirror.ts';
-import { Mirror } from '../../src/store/mirror.ts';
+import { Mirror, type ViewLog } from '../../src/store/mirror.ts';
 import type { Store } from '../../src/store/store.ts';
 import { attach, clusterWish, fails, ip, networkWish, nodeWish, random, withRedis } from './fixture.ts';
 
@@ -215,8 +215,9 @@ test('a saved view comes back the same; anything else is no view', async () => {
   await mirror.start();
   await mirror.follow(net.id);
   const text = mirror.save();
-  assert.deepEqual(Mirror.load(text), mirror.view);
-  for (let cut = 0; cut < text.length; cut += 7) assert.equal(Mirror.load(text.slice(0, cut)), undefined);
+  const load = (saved: string) => new Mirror(store, saved, slow).view;
+  assert.deepEqual(load(text), mirror.view);
+  for (let cut = 0; cut < text.length; cut += 7) assert.equal(load(text.slice(0, cut)), undefined);
   const root = JSON.parse(text);
   const spoil = [
     { ...root, format: 2 },
@@ -233,8 +234,7 @@ test('a saved view comes back the same; anything else is no view', async () => {
     null,
     7,
   ];
-  for (const bad of spoil) assert.equal(Mirror.load(JSON.stringify(bad)), undefined, JSON.stringify(bad).slice(0, 90));
-  assert.equal(new Mirror(store, '{', slow).view, undefined);
+  for (const bad of spoil) assert.equal(load(JSON.stringify(bad)), undefined, JSON.stringify(bad).slice(0, 90));
   // It goes on where it was.
   const next = new Mirror(store, text, slow);
   const told: MirrorChange[] = [];
@@ -247,6 +247,64 @@ test('a saved view comes back the same; anything else is no view', async () => {
   );
   await mirror.close();
   await next.close();
+});
+
+/** As src/agent/view-file.ts, without the disk. */
+class Lines implements ViewLog {
+  text = '';
+  starts = 0;
+  readonly #most: number;
+  #added = 0;
+
+  constructor(most: number) {
+    this.#most = most;
+    this.#added = most;
+  }
+
+  write(text: string): void {
+    this.text = text;
+    this.starts++;
+    this.#added = 0;
+  }
+
+  append(line: string): boolean {
+    if (this.#added++ >= this.#most) return false;
+    this.text += `\n${line}`;
+    return true;
+  }
+}
+
+test('the log has every change before a listener hears of it', async () => {
+  const { store } = await redis.cluster();
+  const log = new Lines(100);
+  const mirror = new Mirror(store, undefined, { ...slow, log });
+  const logged = () => plain(new Mirror(store, log.text, slow).view);
+  let heard = 0;
+  mirror.onChange(() => {
+    assert.deepEqual(logged(), plain(mirror.view));
+    heard++;
+  });
+  await mirror.start();
+  const [a, b] = [await store.networkCreate(networkWish('a'), []), await store.networkCreate(networkWish('b'), [])];
+  for (const { id } of [a, b]) await mirror.follow(id);
+  const made = await attach(store, a, 'e1');
+  await mirror.refresh(a.id);
+  const short = log.text.length;
+  await store.endpointReady(a.id, made.id, 1);
+  await mirror.refresh(a.id);
+  mirror.unfollow(b.id);
+  assert.deepEqual(logged(), plain(mirror.view));
+  assert.deepEqual([log.starts, heard], [1, 7]);
+  // A line that was cut short is as if it had not been begun, and nothing after it counts.
+  const cut = log.text.slice(0, short + 60);
+  assert.equal(new Mirror(store, cut, slow).view?.followed.get(a.id)?.endpoints.get(made.id)?.state, 'starting');
+  const torn = log.text.slice(0, short + 60) + log.text.slice(short + 70);
+  assert.equal(new Mirror(store, torn, slow).view?.followed.size, 2);
+  // Nothing new is no line.
+  const { text } = log;
+  await mirror.refresh();
+  assert.equal(log.text, text);
+  await mirror.close();
 });
 
 test('a listener that throws does not tear the view', async () => {
@@ -265,7 +323,8 @@ test('after a thousand random steps it equals a fresh one', async () => {
   const seed = Number(process.env.SEED ?? Date.now() % 1e9);
   const next = random(seed);
   const { store, name } = await redis.cluster({ cooldownMs: 5 });
-  const mirrors = [new Mirror(redis.open(name), undefined, { pollMs: 50 }), new Mirror(store, undefined, slow)];
+  const log = new Lines(40);
+  const mirrors = [new Mirror(redis.open(name), undefined, { pollMs: 50, log }), new Mirror(store, undefined, slow)];
   // Replays what listeners were told: they must be able to know everything from it.
   const replay = new Map<string, Endpoint>();
   const [heard] = mirrors as [Mirror, Mirror];
@@ -315,7 +374,10 @@ test('after a thousand random steps it equals a fresh one', async () => {
       if (gone) await store.endpointDetach(gone.network, gone.id);
     } else if (next(2) && network) {
       await redis.server.admin.xtrim(`warren:{${name}/${network.id}}:changes`, 'MAXLEN', 0);
-    } else for (const mirror of mirrors) await mirror.refresh();
+    } else {
+      for (const mirror of mirrors) await mirror.refresh();
+      assert.deepEqual(plain(new Mirror(store, log.text, slow).view), plain(heard.view), `seed ${seed}, step ${i}`);
+    }
   }
   const followed = networks.map(({ id }) => id);
   const expected = await fresh(store, followed);

@@ -1,14 +1,23 @@
 import type { Endpoint } from '../model/endpoint.ts';
+import type { NetworkId } from '../model/id.ts';
 import { idPattern } from '../model/id.ts';
 import type { Network } from '../model/network.ts';
 import type { Cluster, Node } from '../model/node.ts';
 import type { Revision, View } from '../model/view.ts';
+import type { Delta, NetworkSnapshot, RegistrySnapshot } from './store.ts';
 
 /*
- * A view on disk: one JSON document
+ * A view on disk: a JSON document on the first line, and on each further line what came after it
  *   {"format":1,"cluster":…,"revision":…,"nodes":[…],"networks":[…],"followed":[{"id","revision","endpoints":[…],"ghosts":[id…]}]}
+ *   {"registry":DELTA}  or  {"network":ID,"delta":DELTA}  or  {"unfollow":ID}
  */
 const format = 1;
+
+/** What changes a view, as the store told it. */
+export type Entry =
+  | { readonly registry: Delta<RegistrySnapshot> }
+  | { readonly network: NetworkId; readonly delta: Delta<NetworkSnapshot> }
+  | { readonly unfollow: NetworkId };
 
 export function writeView({ cluster, revision, nodes, networks, followed }: View): string {
   return JSON.stringify({
@@ -26,14 +35,22 @@ export function writeView({ cluster, revision, nodes, networks, followed }: View
   });
 }
 
-/** A file cut short by a crash, of another version or made by hand is no view, not half of one. */
-export function readView(text: string): View | undefined {
-  let root: unknown;
-  try {
-    root = JSON.parse(text);
-  } catch {
-    return undefined;
+/** Of another version or made by hand: no view. A line cut short by a crash is as if it had not been begun. */
+export function readView(text: string): { view: View; entries: readonly Entry[] } | undefined {
+  const [first = '', ...rest] = text.split('\n');
+  const view = readFirst(first);
+  if (!view) return undefined;
+  const entries: Entry[] = [];
+  for (const line of rest) {
+    const entry = parse(line);
+    if (!isEntry(entry)) break;
+    entries.push(entry);
   }
+  return { view, entries };
+}
+
+function readFirst(text: string): View | undefined {
+  const root = parse(text);
   if (!isRecord(root) || root.format !== format) return undefined;
   const { cluster, revision, followed } = root;
   if (!isRecord(cluster) || typeof cluster.id !== 'string' || typeof cluster.incarnation !== 'string') return undefined;
@@ -65,6 +82,23 @@ function byId<Value extends { id: string }>(
     found.set(value.id, value as Value);
   }
   return found;
+}
+
+function isEntry(value: unknown): value is Entry {
+  if (!isRecord(value)) return false;
+  if (typeof value.unfollow === 'string') return true;
+  const delta = value.registry ?? value.delta;
+  if (!isRecord(delta) || !isRevision(delta.revision)) return false;
+  if (value.registry === undefined && typeof value.network !== 'string') return false;
+  return delta.kind === 'snapshot' ? isRecord(delta.snapshot) : Array.isArray(delta.changes);
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 function isRevision(value: unknown): value is Revision {
