@@ -43,6 +43,8 @@ std::string Trim(const std::string& text) {
 // libnftables gives text, not numbers: `Error: Could not process rule: Operation not permitted`.
 int ErrnoOf(const std::string& words) {
   const std::string line = words.substr(0, words.find('\n'));
+  // What a kernel without nf_tables answers to the very first request.
+  if (line.find("cache initialization failed: Invalid argument") != std::string::npos) return EPROTONOSUPPORT;
   for (int error : {EPERM, ENOENT, EEXIST, EBUSY, EOPNOTSUPP, ENOMEM, ENOBUFS, ENOSPC, EMFILE, ENFILE, EAFNOSUPPORT,
                     EPROTONOSUPPORT, ELOOP, ERANGE, E2BIG, EMLINK, EINTR}) {
     if (line.ends_with(std::string(": ") + ::strerror(error))) return error;
@@ -56,7 +58,8 @@ Status TableExists(nl::Socket* socket, const std::string& name, bool* exists) {
   message.PutString(NFTA_TABLE_NAME, "TABLE_NAME", name);
   Status status = socket->Request(&message);
   *exists = status.ok();
-  return status.error == ENOENT ? Status::Ok() : status;
+  // EINVAL: the kernel has no nf_tables, so it has no table either (nfnetlink_rcv_msg).
+  return status.error == ENOENT || status.error == EINVAL ? Status::Ok() : status;
 }
 
 }  // namespace

@@ -204,7 +204,7 @@ export class Agent {
       this.queue.add(
         this.reconciler.built.has(change.scope) ? endpointKey(change.scope, change.change.id) : change.scope,
       );
-    } else this.queue.add(change.scope);
+    } else for (const key of ['node', change.scope] as const) this.queue.add(key);
   }
 
   async #reconcile(key: Key): Promise<void> {

@@ -1,34 +1,72 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { parse, stringify } from 'yaml';
 import { z } from 'zod';
 import { WarrenError } from '../model/error.ts';
 import type { NodeId } from '../model/id.ts';
 import { idPattern } from '../model/id.ts';
-import { runDirOf, socketOf } from './socket-path.ts';
+import { configPathOf } from './config-path.ts';
 
 /** Where things are on this host. */
 export type Paths = { config: string; stateDir: string; runDir: string; socket: string };
 
+/** Each by flag, WARREN_*, configuration file, default, in this order. */
 export function pathsOf(options: { config?: string; stateDir?: string; runDir?: string; socket?: string }): Paths {
-  const config = options.config ?? process.env.WARREN_CONFIG ?? '/etc/warren/config.yaml';
-  const stateDir = options.stateDir ?? process.env.WARREN_STATE_DIR ?? '/var/lib/warren';
-  return { config, stateDir, runDir: runDirOf(options), socket: socketOf(options) };
+  const { env } = process;
+  const config = configPathOf(options);
+  const file = readSettings(config) ?? {};
+  const stateDir = options.stateDir ?? env.WARREN_STATE_DIR ?? file.stateDir ?? '/var/lib/warren';
+  const runDir = options.runDir ?? env.WARREN_RUN_DIR ?? file.runDir ?? '/run/warren';
+  const socket = options.socket ?? env.WARREN_SOCKET ?? file.socket ?? join(runDir, 'agent.sock');
+  return { config, stateDir, runDir, socket };
 }
 
-const shape = z.strictObject({
-  cluster: z.string(),
+/** What can be written down before `init`: every flag of `init` and `agent`. */
+const shapeBefore = z.strictObject({
+  cluster: z.string().optional(),
   /** May hold a password: the file is 0600 and this never reaches a log. */
+  store: z.string().optional(),
+  advertise: z.string().optional(),
+  dataPort: z.number().optional(),
+  name: z.string().optional(),
+  stateDir: z.string().optional(),
+  runDir: z.string().optional(),
+  socket: z.string().optional(),
+  verbose: z.boolean().optional(),
+});
+/** And what `init` adds. */
+const shape = shapeBefore.extend({
+  cluster: z.string(),
   store: z.string(),
-  node: z.strictObject({ id: z.string().regex(idPattern), name: z.string() }),
   advertise: z.string(),
+  node: z.strictObject({ id: z.string().regex(idPattern), name: z.string() }),
   /** Does this host run the cluster's store itself? */
   managedStore: z.boolean().default(false),
 });
+export type Settings = z.output<typeof shapeBefore>;
 export type Config = Omit<z.output<typeof shape>, 'node'> & { node: { id: NodeId; name: string } };
 
-/** undefined when there is none: `init` was never run here. */
+/** undefined: this host is in no cluster. */
 export function readConfig(path: string): Config | undefined {
+  const found = readFile(path);
+  if (typeof found !== 'object' || found === null || !('node' in found)) return undefined;
+  return checked(path, shape.safeParse(found)) as Config;
+}
+
+/** Does it say more? By flag, WARREN_VERBOSE (0 means no), configuration file. */
+export function isVerbose(options: { verbose?: boolean | undefined }, config: Config): boolean {
+  const { WARREN_VERBOSE } = process.env;
+  const named = WARREN_VERBOSE ? WARREN_VERBOSE !== '0' : undefined;
+  return options.verbose ?? named ?? config.verbose ?? false;
+}
+
+/** undefined: there is no such file. */
+export function readSettings(path: string): Settings | undefined {
+  const found = readFile(path);
+  return found === undefined ? undefined : checked(path, shape.partial().safeParse(found));
+}
+
+function readFile(path: string): unknown {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
@@ -36,12 +74,19 @@ export function readConfig(path: string): Config | undefined {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw new WarrenError('invalid_input', `cannot read ${path}: ${(error as Error).message}`);
   }
-  const result = shape.safeParse(tryYaml(text));
-  if (result.success) return result.data as Config;
+  try {
+    return parse(text) ?? {};
+  } catch (error) {
+    throw new WarrenError('invalid_input', `${path}: ${(error as Error).message}`, 'mend it');
+  }
+}
+
+function checked<T>(path: string, result: z.ZodSafeParseResult<T>): T {
+  if (result.success) return result.data;
   const issue = result.error.issues[0];
   throw new WarrenError(
     'invalid_input',
-    `${path}: ${issue?.path.join('.')}: ${issue?.message}`,
+    `${path}: ${[issue?.path.join('.'), issue?.message].filter((word) => word).join(': ')}`,
     'mend it, or start over with: warren leave --force',
   );
 }
@@ -68,13 +113,5 @@ export function writePrivate(path: string, text: string): void {
     renameSync(fresh, path);
   } finally {
     rmSync(fresh, { force: true });
-  }
-}
-
-function tryYaml(text: string): unknown {
-  try {
-    return parse(text);
-  } catch {
-    return undefined;
   }
 }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { isIPv6 } from 'node:net';
+import { hostname } from 'node:os';
 import { openKernel } from '../kernel/native.ts';
 import { WarrenError } from '../model/error.ts';
 import { newId } from '../model/id.ts';
@@ -11,12 +12,13 @@ import type { Cluster } from '../model/node.ts';
 import { invalid, parseName } from '../model/parse.ts';
 import { openStore } from '../store/redis.ts';
 import type { Store } from '../store/store.ts';
-import type { Config, Paths } from './config.ts';
-import { readConfig, writeConfig } from './config.ts';
+import type { Config, Paths, Settings } from './config.ts';
+import { readConfig, readSettings, writeConfig } from './config.ts';
 import { candidates, gatherFacts, resolveAdvertise } from './facts.ts';
 import { startManagedStore, stopManagedStore } from './managed-store.ts';
 
-export type InitOptions = { cluster?: string; store?: string; advertise?: string; dataPort?: number; name: string };
+/** Each by flag or WARREN_*; what is not given there is taken from the configuration file. */
+export type InitOptions = Partial<Pick<Settings, 'cluster' | 'store' | 'advertise' | 'dataPort' | 'name'>>;
 export type InitResult = {
   node: { id: string; name: string; index: number; address: string };
   cluster: { id: string; name: string; created: boolean };
@@ -30,9 +32,11 @@ export const defaultDataPort = 4789;
  * Makes the cluster, or adds this host to one the store has already. The config is written last, so that a failure
  * leaves nothing here; what the store has by then is what the next try finds.
  */
-export async function initHost(options: InitOptions, paths: Paths): Promise<InitResult> {
+export async function initHost(given: InitOptions, paths: Paths): Promise<InitResult> {
   const before = readConfig(paths.config);
-  const name = parseName(options.name, 'node name');
+  const settings = readSettings(paths.config) ?? {};
+  const options: InitOptions = { ...settings, ...given };
+  const name = parseName(options.name ?? before?.node.name ?? hostname().split('.')[0] ?? 'node', 'node name');
   const cluster = parseName(options.cluster ?? before?.cluster ?? 'default', 'cluster name');
   const dataPort = options.dataPort ?? defaultDataPort;
   if (!Number.isInteger(dataPort) || dataPort < 1 || dataPort > 65534)
@@ -57,7 +61,10 @@ export async function initHost(options: InitOptions, paths: Paths): Promise<Init
       ...facts,
       joinedAt: new Date().toISOString(),
     });
+    // The node and the cluster have these from now on.
+    const { name: _, dataPort: __, ...kept } = settings;
     const config: Config = {
+      ...kept,
       cluster,
       store: url,
       node: { id: node.id, name },

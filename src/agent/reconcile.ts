@@ -4,6 +4,7 @@ import type { Netns, NetnsState, Query } from '../kernel/state.ts';
 import { host } from '../kernel/state.ts';
 import type { Endpoint } from '../model/endpoint.ts';
 import type { EndpointId, NetworkId, NodeId } from '../model/id.ts';
+import type { Network } from '../model/network.ts';
 import type { Node } from '../model/node.ts';
 import type { NetworkView, View } from '../model/view.ts';
 import { endpointScope } from '../plan/desired/endpoint.ts';
@@ -71,11 +72,10 @@ export class Reconciler {
   }
 
   async #node(view: View): Promise<Outcome> {
-    // A network of which we are a member but do not know the endpoints must not look as if it had none.
-    const unknown = [...view.networks.values()].find(
-      ({ id, members }) => members.includes(this.#self) && !view.followed.has(id),
-    );
-    if (unknown) throw new Error(`network "${unknown.name}" is not synced yet`);
+    // A network of which we are a member but do not know the endpoints must not look as if it had none. When it is known,
+    // the host is looked at again.
+    const unknown = ({ id, members }: Network) => members.includes(this.#self) && !view.followed.has(id);
+    if ([...view.networks.values()].some(unknown)) return { steps: [], gone: [] };
     const want = nodeScope(view, this.#self);
     const namespaces = (await this.#kernel.namespaces()).filter(isOurNamespace);
     const have = { namespaces, wishes: await this.#readAll(want) };

@@ -1,7 +1,7 @@
 import type { Op } from '../kernel/op.ts';
 import type { Link, Netns, NetnsState, Sysctl } from '../kernel/state.ts';
 import { host } from '../kernel/state.ts';
-import { bornVxlan, isOurs, placeOf } from './names.ts';
+import { bornVxlan, isOurs, placeOf, vxlan } from './names.ts';
 import type { Scope, Step } from './scope.ts';
 import { nothing } from './scope.ts';
 
@@ -15,7 +15,10 @@ export function diff(want: Scope, have: Scope): Step[] {
     if (!have.namespaces.includes(name)) steps.push({ netns: host, op: { op: 'netns.add', name } });
   }
   for (const name of have.namespaces) {
-    if (!want.namespaces.includes(name)) steps.push({ netns: host, op: { op: 'netns.del', name } });
+    if (want.namespaces.includes(name)) continue;
+    // The kernel ends a namespace later, in its own time; until then its vxlan keeps the vni on this host.
+    steps.push({ netns: { path: `/run/netns/${name}` }, op: { op: 'link.del', name: vxlan } });
+    steps.push({ netns: host, op: { op: 'netns.del', name } });
   }
   const found = new Map(have.wishes.map((wish) => [wish.netns.path, wish.state]));
   for (const { netns, state } of want.wishes) {

@@ -114,6 +114,31 @@ describe('what init refuses', () => {
     await refused(cluster.a, 'init --name other', 4, 'already_initialized', /warren leave/);
   });
 
+  test('what no flag says it takes from the environment, then from the configuration file', async () => {
+    const { guest } = cluster.b;
+    const at = '--config /tmp/c/config.yaml';
+    const file = ['cluster: filed', `store: ${Cluster.store}`, 'advertise: eth0', 'dataPort: 5100', 'name: filed'];
+    const dirs = ['stateDir: /tmp/c/state', 'runDir: /tmp/c/run', 'verbose: true'];
+    const write = (lines: readonly string[]) => guest.write('/tmp/c/config.yaml', `${lines.join('\n')}\n`);
+    await guest.ok('mkdir -p /tmp/c');
+    await write([...file, 'colour: red']);
+    await refused(cluster.b, `init ${at}`, 2, 'invalid_input', /config\.yaml.*colour/);
+    await write([...file, 'verbose: loud']);
+    await refused(cluster.b, `init ${at}`, 2, 'invalid_input', /config\.yaml: verbose/);
+    await write([...file, ...dirs]);
+    const made = await guest.json<{ node: { name: string }; cluster: { name: string } }>([
+      ...['env', 'WARREN_CLUSTER=named', 'WARREN_NAME=named', 'warren', 'init', '--name', 'flagged', '--json'],
+      ...at.split(' '),
+    ]);
+    assert.deepEqual([made.node.name, made.cluster.name], ['flagged', 'named']);
+    await refused(cluster.b, `init ${at} --data-port 5200`, 4, 'already_initialized', /5100/);
+    guest.spawn(`exec warren agent ${at} >/lab/filed.agent 2>&1`);
+    const { node } = await cluster.b.json<{ node: { name: string } }>(`status ${at}`);
+    assert.equal(node.name, 'flagged');
+    await guest.ok('test -S /tmp/c/run/agent.sock && grep -q "^verbose: true" /tmp/c/config.yaml');
+    await guest.ok(`warren leave --force ${at}; ! ls /tmp/c`);
+  });
+
   const elsewhere = '--config /tmp/w/config.yaml --state-dir /tmp/w/state --run-dir /tmp/w/run';
   const inits: readonly (readonly [argv: string, exit: number, code: string, says: RegExp])[] = [
     [

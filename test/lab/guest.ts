@@ -9,7 +9,13 @@ import { Line } from './line.ts';
 import { here, LabError, project } from './tools.ts';
 
 export type Nic = { segment: string; addresses: readonly string[]; mac: string; mtu: number };
-export type GuestSpec = { memory: string; nics: readonly Nic[]; routes: readonly string[]; forward: boolean };
+export type GuestSpec = {
+  memory: string;
+  nics: readonly Nic[];
+  routes: readonly string[];
+  forward: boolean;
+  without: readonly string[];
+};
 /** What the lab gives each of its guests. */
 export type Surroundings = {
   kernel: string;
@@ -116,6 +122,7 @@ export class Guest {
       ...['con=null', 'con0=null,fd:1', 'ssl=null', 'ssl0=fd:3', ...nics],
       ...[`lab_name=${this.name}`, `lab_share=${lab.share}`, `lab_agent=${lab.agent}`, `lab_project=${project}`],
       `lab_br_netfilter=${lab.brNetfilter ? 1 : 0}`,
+      ...this.spec.without.map((init) => `initcall_blacklist=${init}`),
     ];
   }
 

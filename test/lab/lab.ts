@@ -25,6 +25,8 @@ export type GuestWish = {
   routes?: readonly string[];
   /** A router. */
   forward?: boolean;
+  /** Kernel features it boots without, by the name of their init function: `vxlan_init_module`. */
+  without?: readonly string[];
 };
 export type LabOptions = {
   memory?: string;
@@ -82,6 +84,7 @@ export class Lab<Name extends string = Letter> implements AsyncDisposable {
           nics,
           routes: wish.routes ?? [],
           forward: wish.forward ?? false,
+          without: wish.without ?? [],
         },
         {
           ...tools,

@@ -4,14 +4,15 @@ import { requireRoot } from '../root.ts';
 export default command({
   run: async (args) => {
     requireRoot();
-    const [{ Agent }, { methodsOf }, { pathsOf, requireConfig }, { openLog }] = await Promise.all([
+    const [{ Agent }, { methodsOf }, { isVerbose, pathsOf, requireConfig }, { openLog }] = await Promise.all([
       import('../../agent/agent.ts'),
       import('../../agent/methods.ts'),
       import('../../agent/config.ts'),
       import('../../agent/log.ts'),
     ]);
     const paths = pathsOf(args);
-    const agent = new Agent(requireConfig(paths.config), paths, openLog(args.verbose === true));
+    const config = requireConfig(paths.config);
+    const agent = new Agent(config, paths, openLog(isVerbose(args, config)));
     for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(signal, () => void agent.stop());
     try {
       await agent.start(methodsOf(agent));

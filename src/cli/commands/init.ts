@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { hostname } from 'node:os';
 import { WarrenError } from '../../model/error.ts';
 import { given } from '../ask.ts';
 import { command } from '../command.ts';
@@ -37,11 +36,8 @@ export default command({
     const advertise = args.advertise ?? env.WARREN_ADVERTISE;
     const dataPort = args.dataPort ?? (env.WARREN_DATA_PORT === undefined ? undefined : Number(env.WARREN_DATA_PORT));
     const store = storeUrl(args) ?? env.WARREN_STORE;
-    const name = args.name ?? env.WARREN_NAME ?? hostname().split('.')[0] ?? 'node';
-    const result = await initHost(
-      { ...given({ cluster, advertise, dataPort, store }), name } as Parameters<typeof initHost>[0],
-      pathsOf(args),
-    );
+    const name = args.name ?? env.WARREN_NAME;
+    const result = await initHost(given({ cluster, advertise, dataPort, store, name }), pathsOf(args));
     show(
       args,
       { node: result.node, cluster: result.cluster },

@@ -7,13 +7,14 @@ export default command({
     yargs.option('once', { type: 'boolean', demandOption: true, describe: 'one full pass, then exit' }),
   run: async (args) => {
     requireRoot();
-    const [{ syncOnce }, { pathsOf, requireConfig }, { openLog }] = await Promise.all([
+    const [{ syncOnce }, { isVerbose, pathsOf, requireConfig }, { openLog }] = await Promise.all([
       import('../../agent/sync-once.ts'),
       import('../../agent/config.ts'),
       import('../../agent/log.ts'),
     ]);
     const paths = pathsOf(args);
-    const status = await syncOnce(requireConfig(paths.config), paths, openLog(args.verbose === true));
+    const config = requireConfig(paths.config);
+    const status = await syncOnce(config, paths, openLog(isVerbose(args, config)));
     show(args, status as Record<string, unknown>, fields);
     return 0;
   },
