@@ -105,10 +105,10 @@ class Instance {
   void Hear(uint64_t id, Events::Kind kind) {
     const auto found = listeners_.find(id);
     if (found == listeners_.end()) return;  // closed meanwhile
-    events_->Heard(id);
+    const std::vector<ops::SaExpire> expired = events_->Heard(id);
     const Napi::Function listener = found->second.Value();
     if (kind == Events::Kind::kGone) CloseWatch(id);
-    listener.Call({Napi::Boolean::New(env_, kind == Events::Kind::kGone)});
+    listener.Call({Napi::Boolean::New(env_, kind == Events::Kind::kGone), FromExpired(env_, expired)});
   }
 
  private:
@@ -186,6 +186,9 @@ Status ReadInto(Workshop* workshop, ops::Session* session, const Query& query, S
   if (status.ok() && query.rules) status = ops::RuleList(session, &state->rules);
   if (status.ok() && query.neighs) status = ops::NeighList(session, &state->neighs);
   if (status.ok() && query.fdb) status = ops::FdbList(session, &state->fdb);
+  if (status.ok() && query.sas) status = ops::SaList(session, &state->sas);
+  if (status.ok() && query.policies) status = ops::PolicyList(session, &state->policies);
+  if (status.ok() && query.xfrm_stat) status = ops::XfrmStatList(&state->xfrm_stat);
   if (status.ok() && !query.sysctls.empty()) status = ops::SysctlList(query.sysctls, &state->sysctls);
   if (status.ok() && !query.nft.empty()) status = workshop->nft()->List(query.nft, &state->nft);
   return status;
@@ -243,7 +246,10 @@ Napi::Value Socket(const Napi::CallbackInfo& info) {
   std::string error;
   if (!ToNetns(info[0], &netns, &error)) return Refuse(info.Env(), error);
   const std::string type = info[1].IsString() ? info[1].As<Napi::String>().Utf8Value() : "";
-  if (type != "udp" && type != "tcp") return Refuse(info.Env(), "type must be udp or tcp");
+  const std::map<std::string, ops::Transport> transports{
+      {"udp", ops::Transport::kUdp}, {"tcp", ops::Transport::kTcp}, {"espinudp", ops::Transport::kEspInUdp}};
+  const auto transport = transports.find(type);
+  if (transport == transports.end()) return Refuse(info.Env(), "type must be udp, tcp or espinudp");
   if (!info[2].IsString() || !ops::ParseIp(info[2].As<Napi::String>().Utf8Value(), &address)) {
     return Refuse(info.Env(), "address must be an IP address");
   }
@@ -253,16 +259,15 @@ Napi::Value Socket(const Napi::CallbackInfo& info) {
   }
   auto fd = std::make_shared<nl::Fd>();
   return Of(info)->Start(
-      [netns, udp = type == "udp", address, port, fd](Workshop* workshop, int64_t*) {
+      [netns, transport = transport->second, address, port, fd](Workshop* workshop, int64_t*) {
         return workshop->Inside(netns, [&](ops::Session*) {
-          return ops::Bind(udp ? ops::Transport::kUdp : ops::Transport::kTcp, address, static_cast<uint16_t>(port),
-                           fd.get());
+          return ops::Bind(transport, address, static_cast<uint16_t>(port), fd.get());
         });
       },
       [fd](Napi::Env env) { return Napi::Number::New(env, fd->Release()); });
 }
 
-// watch(netns, nouns, listener: (gone: boolean) => void): Promise<number>
+// watch(netns, nouns, listener: (gone: boolean, expired: SaExpire[]) => void): Promise<number>
 Napi::Value WatchNetns(const Napi::CallbackInfo& info) {
   nl::Netns netns;
   Nouns nouns;

@@ -5,7 +5,9 @@
 
 #include <cstring>
 
+#include "addon/convert_xfrm.h"
 #include "addon/fields.h"
+#include "addon/list.h"
 
 namespace warren::addon {
 
@@ -198,23 +200,6 @@ std::string ReadNetnsName(Fields* fields, bool own) {
   return name;
 }
 
-template <typename T, typename Each>
-Napi::Array List(Napi::Env env, const std::vector<T>& items, Each each) {
-  Napi::Array array = Napi::Array::New(env, items.size());
-  for (uint32_t i = 0; i < items.size(); ++i) {
-    Napi::HandleScope scope(env);
-    Napi::Object object = Napi::Object::New(env);
-    each(object, items[i]);
-    array.Set(i, object);
-  }
-  return array;
-}
-
-template <typename T>
-void SetIf(Napi::Object object, const char* key, const std::optional<T>& value) {
-  if (value) object.Set(key, *value);
-}
-
 Napi::Object FromPort(Napi::Env env, const ops::PortFlags& port) {
   Napi::Object object = Napi::Object::New(env);
   SetIf(object, "learning", port.learning);
@@ -320,6 +305,18 @@ bool ToOp(Napi::Value value, const std::string& where, bool own, ops::Op* out, s
     *out = ops::OpFdbSet{ReadFdb(get("fdb"), at("fdb"), error)};
   } else if (op == "fdb.del") {
     *out = ops::OpFdbDel{ReadFdb(get("fdb"), at("fdb"), error)};
+  } else if (op == "sa.add") {
+    *out = ops::OpSaAdd{ReadSa(get("sa"), at("sa"), error), ReadKey(&fields)};
+  } else if (op == "sa.update") {
+    *out = ops::OpSaUpdate{ReadSa(get("sa"), at("sa"), error), ReadKey(&fields)};
+  } else if (op == "sa.del") {
+    *out = ops::OpSaDel{ReadSaId(get("sa"), at("sa"), error)};
+  } else if (op == "policy.add") {
+    *out = ops::OpPolicyAdd{ReadPolicy(get("policy"), at("policy"), error)};
+  } else if (op == "policy.set") {
+    *out = ops::OpPolicySet{ReadPolicy(get("policy"), at("policy"), error)};
+  } else if (op == "policy.del") {
+    *out = ops::OpPolicyDel{ReadPolicyId(get("policy"), at("policy"), error)};
   } else if (op == "sysctl.set") {
     *out = ops::OpSysctlSet{ReadSysctl(get("sysctl"), at("sysctl"), error)};
   } else if (op == "nft.set") {
@@ -365,6 +362,9 @@ bool ToQuery(Napi::Value value, Query* query, std::string* error) {
   flag("rules", &query->rules);
   flag("neighs", &query->neighs);
   flag("fdb", &query->fdb);
+  flag("sas", &query->sas);
+  flag("policies", &query->policies);
+  flag("xfrmStat", &query->xfrm_stat);
   const auto list = [&](const char* key, const auto& each) {
     if (!fields.Has(key)) return;
     const Napi::Value items = fields.Get(key);
@@ -406,8 +406,12 @@ bool ToNouns(Napi::Value value, Nouns* nouns, std::string* error) {
       nouns->fdb = true;
     else if (noun == "nft")
       nouns->nft = true;
-    else if (noun != "sysctls")
-      *error = "nouns[] must be one of src/kernel/state.ts";  // sysctls: the kernel has no events
+    else if (noun == "sas")
+      nouns->sas = true;
+    else if (noun == "policies")
+      nouns->policies = true;
+    else if (noun != "sysctls" && noun != "xfrmStat")
+      *error = "nouns[] must be one of src/kernel/state.ts";  // of those two the kernel tells nothing
   }
   return error->empty();
 }
@@ -444,6 +448,12 @@ Napi::Object FromState(Napi::Env env, const State& state) {
                if (fdb.dst.family != 0) o.Set("dst", ops::ToText(fdb.dst));
                if (fdb.extern_learn) o.Set("externLearn", true);
              }));
+  object.Set("sas", List(env, state.sas, [&](O o, const ops::SaInfo& info) { FromSa(env, o, info); }));
+  object.Set("policies", List(env, state.policies, [&](O o, const ops::PolicyInfo& i) { FromPolicy(env, o, i); }));
+  object.Set("xfrmStat", List(env, state.xfrm_stat, [](O o, const ops::XfrmStat& stat) {
+               o.Set("name", stat.name);
+               o.Set("count", static_cast<double>(stat.count));
+             }));
   object.Set("sysctls", List(env, state.sysctls, [](O o, const ops::Sysctl& sysctl) {
                o.Set("key", sysctl.key);
                o.Set("value", sysctl.value);
@@ -454,6 +464,15 @@ Napi::Object FromState(Napi::Env env, const State& state) {
                o.Set("text", table.text);
              }));
   return object;
+}
+
+Napi::Array FromExpired(Napi::Env env, const std::vector<ops::SaExpire>& expired) {
+  return List(env, expired, [](Napi::Object object, const ops::SaExpire& expire) {
+    object.Set("dst", ops::ToText(expire.id.dst));
+    object.Set("spi", expire.id.spi);
+    object.Set("reqid", expire.reqid);
+    object.Set("hard", expire.hard);
+  });
 }
 
 Napi::Value FromStatus(Napi::Env env, const nl::Status& status) {

@@ -9,6 +9,7 @@
 #include "nl/netns.h"
 #include "nl/status.h"
 #include "ops/apply.h"
+#include "ops/xfrm_stat.h"
 
 namespace warren::addon {
 
@@ -17,6 +18,7 @@ namespace warren::addon {
 
 struct Query {
   bool links = false, addrs = false, routes = false, rules = false, neighs = false, fdb = false;
+  bool sas = false, policies = false, xfrm_stat = false;
   std::vector<std::string> sysctls, nft;
 };
 
@@ -27,6 +29,9 @@ struct State {
   std::vector<ops::Rule> rules;
   std::vector<ops::Neigh> neighs;
   std::vector<ops::Fdb> fdb;
+  std::vector<ops::SaInfo> sas;
+  std::vector<ops::PolicyInfo> policies;
+  std::vector<ops::XfrmStat> xfrm_stat;
   std::vector<ops::Sysctl> sysctls;
   std::vector<ops::NftTable> nft;
 };
@@ -40,6 +45,7 @@ bool ToNouns(Napi::Value value, Nouns* nouns, std::string* error);
 
 // Structs to JS values.
 Napi::Object FromState(Napi::Env env, const State& state);
+Napi::Array FromExpired(Napi::Env env, const std::vector<ops::SaExpire>& expired);
 // An Error with errno, code, and, where the kernel said more, extack and attr.
 Napi::Value FromStatus(Napi::Env env, const nl::Status& status);
 

@@ -4,7 +4,9 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <linux/xfrm.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
@@ -49,8 +51,19 @@ bool Wanted(const Nouns& nouns, const nlmsghdr& header, nl::Bytes payload) {
   return payload[0] == AF_BRIDGE ? nouns.fdb : nouns.neighs;
 }
 
-// Reads all there is. True when any of it matters.
-bool Drain(const Watch& watch, int fd) {
+bool WantedXfrm(const Nouns& nouns, const nlmsghdr& header, nl::Bytes payload, std::vector<ops::SaExpire>* expired) {
+  if (header.nlmsg_type == XFRM_MSG_POLEXPIRE) return nouns.policies;
+  if (header.nlmsg_type != XFRM_MSG_EXPIRE) return true;
+  ops::SaExpire expire;
+  if (!nouns.sas || !ops::DecodeSaExpire(payload, &expire)) return false;
+  expired->push_back(expire);
+  return true;
+}
+
+// Reads all there is, and shows `wants` every message: message types mean other things on other protocols. True when
+// any of it matters.
+using Wants = std::function<bool(const nlmsghdr& header, nl::Bytes payload)>;
+bool Drain(int fd, const Wants& wants) {
   alignas(16) uint8_t buffer[32 << 10];
   bool wanted = false;
   for (;;) {
@@ -60,11 +73,13 @@ bool Drain(const Watch& watch, int fd) {
       wanted = true;
       continue;
     }
-    if (size <= 0) return wanted;
+    if (size <= 0) break;
     nl::Messages messages(nl::Bytes(buffer, static_cast<size_t>(size)));
     nlmsghdr header;
-    for (nl::Bytes payload; !wanted && messages.Next(&header, &payload);) wanted = Wanted(watch.nouns, header, payload);
+    for (nl::Bytes payload; messages.Next(&header, &payload);) wanted = wants(header, payload) || wanted;
   }
+  ::explicit_bzero(buffer, sizeof buffer);  // news of an SA comes with its key
+  return wanted;
 }
 
 // True when the watched name was removed.
@@ -102,6 +117,13 @@ Status OpenWatch(const nl::Netns& netns, const Nouns& nouns, Watch* watch) {
   if (nouns.nft) {
     if (Status status = Subscribe(NETLINK_NETFILTER, {NFNLGRP_NFTABLES}, &watch->netfilter); !status.ok())
       return status;
+  }
+  groups.clear();
+  join(nouns.sas, XFRMNLGRP_SA, XFRMNLGRP_SA);
+  join(nouns.policies, XFRMNLGRP_POLICY, XFRMNLGRP_POLICY);
+  join(nouns.sas || nouns.policies, XFRMNLGRP_EXPIRE, XFRMNLGRP_EXPIRE);
+  if (!groups.empty()) {
+    if (Status status = Subscribe(NETLINK_XFRM, groups, &watch->xfrm); !status.ok()) return status;
   }
   const size_t slash = netns.path.rfind('/');
   if (slash == std::string::npos || netns.path.starts_with("/proc/")) return Status::Ok();
@@ -144,7 +166,7 @@ Status Events::Add(Watch watch, uint64_t id) {
   std::lock_guard lock(mutex_);
   Entry& entry = entries_[id];
   entry.watch = std::move(watch);
-  for (const nl::Fd* fd : {&entry.watch.route, &entry.watch.netfilter, &entry.watch.removal}) {
+  for (const nl::Fd* fd : {&entry.watch.route, &entry.watch.netfilter, &entry.watch.xfrm, &entry.watch.removal}) {
     if (!fd->valid()) continue;
     epoll_event event{};
     event.events = EPOLLIN;
@@ -163,9 +185,12 @@ void Events::Remove(uint64_t id) {
   entries_.erase(id);  // closing takes them out of the epoll set
 }
 
-void Events::Heard(uint64_t id) {
+std::vector<ops::SaExpire> Events::Heard(uint64_t id) {
   std::lock_guard lock(mutex_);
-  if (const auto found = entries_.find(id); found != entries_.end()) found->second.told = false;
+  const auto found = entries_.find(id);
+  if (found == entries_.end()) return {};
+  found->second.told = false;
+  return std::exchange(found->second.expired, {});
 }
 
 void Events::Handle(uint64_t id) {
@@ -173,10 +198,17 @@ void Events::Handle(uint64_t id) {
   const auto found = entries_.find(id);
   if (found == entries_.end()) return;  // removed since epoll_wait
   Entry& entry = found->second;
+  const Watch& watch = entry.watch;
   bool wanted = false;
-  if (entry.watch.route.valid()) wanted = Drain(entry.watch, entry.watch.route.get());
-  if (entry.watch.netfilter.valid()) wanted = Drain(entry.watch, entry.watch.netfilter.get()) || wanted;
-  if (entry.watch.removal.valid() && NameRemoved(entry.watch)) {
+  const auto drain = [&wanted](const nl::Fd& fd, const Wants& wants) {
+    if (fd.valid()) wanted = Drain(fd.get(), wants) || wanted;
+  };
+  drain(watch.route, [&](const nlmsghdr& header, nl::Bytes payload) { return Wanted(watch.nouns, header, payload); });
+  drain(watch.netfilter, [](const nlmsghdr&, nl::Bytes) { return true; });
+  drain(watch.xfrm, [&](const nlmsghdr& header, nl::Bytes payload) {
+    return WantedXfrm(watch.nouns, header, payload, &entry.expired);
+  });
+  if (watch.removal.valid() && NameRemoved(watch)) {
     entries_.erase(found);  // at once: nothing of ours shall keep it alive
     tell_(id, Kind::kGone);
     return;

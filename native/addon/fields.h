@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "nl/secret.h"
 #include "ops/ip.h"
 
 namespace warren::addon {
@@ -75,6 +76,16 @@ class Fields {
     std::string text;
     Read(key, &text);
     if (ok() && !ops::ParseMac(text, out)) Fail(key, "a MAC address");
+  }
+  // Copied: the bytes stay the caller's to wipe.
+  void Read(const char* key, nl::Secret* out) {
+    const Napi::Value value = Get(key);
+    if (!ok()) return;
+    if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+      return Fail(key, "a Uint8Array");
+    }
+    const auto bytes = value.As<Napi::Uint8Array>();
+    out->assign(bytes.Data(), bytes.Data() + bytes.ByteLength());
   }
   // Optional fields.
   template <typename T>

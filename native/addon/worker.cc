@@ -8,17 +8,17 @@
 namespace warren::addon {
 
 nl::Status Workshop::Inside(const nl::Netns& netns, const std::function<nl::Status(ops::Session*)>& work) {
-  const auto begin = [&work](nl::Socket* rtnl) {
-    if (!rtnl->is_open()) {
-      if (nl::Status status = rtnl->Open(NETLINK_ROUTE); !status.ok()) return status;
+  const auto begin = [&work](ops::Sockets* sockets) {
+    if (!sockets->rtnl.is_open()) {
+      if (nl::Status status = sockets->rtnl.Open(NETLINK_ROUTE); !status.ok()) return status;
     }
-    ops::Session session(rtnl);
+    ops::Session session(sockets);
     return work(&session);
   };
-  if (netns.own()) return begin(&rtnl_);
+  if (netns.own()) return begin(&sockets_);
   return nl::RunInside(netns, [&begin] {
-    nl::Socket rtnl;
-    return begin(&rtnl);
+    ops::Sockets sockets;
+    return begin(&sockets);
   });
 }
 

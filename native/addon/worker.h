@@ -8,7 +8,6 @@
 #include <thread>
 
 #include "nl/netns.h"
-#include "nl/socket.h"
 #include "ops/nft.h"
 #include "ops/session.h"
 
@@ -20,10 +19,13 @@ class Workshop {
   // Calls `work` with a session inside the namespace: here for our own, on a thread of its own for another.
   nl::Status Inside(const nl::Netns& netns, const std::function<nl::Status(ops::Session*)>& work);
   ops::Nft* nft() { return &nft_; }
-  void CloseSockets() { rtnl_.Close(); }
+  void CloseSockets() {
+    sockets_.rtnl.Close();
+    sockets_.xfrm.Close();
+  }
 
  private:
-  nl::Socket rtnl_;  // of our own namespace; an open socket pins its namespace, so no other is kept
+  ops::Sockets sockets_;  // of our own namespace; an open socket pins its namespace, so no other is kept
   ops::Nft nft_;
 };
 

@@ -21,8 +21,6 @@ Message::Message(uint16_t type, uint16_t flags) {
 
 nlmsghdr* Message::header() { return reinterpret_cast<nlmsghdr*>(bytes_.data()); }
 
-uint16_t Message::type() const { return reinterpret_cast<const nlmsghdr*>(bytes_.data())->nlmsg_type; }
-
 void Message::SetFlags(uint16_t flags) { header()->nlmsg_flags |= flags; }
 
 void Message::SetSeq(uint32_t seq) { header()->nlmsg_seq = seq; }

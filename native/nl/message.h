@@ -16,6 +16,8 @@
 #include <string_view>
 #include <vector>
 
+#include "nl/secret.h"
+
 namespace warren::nl {
 
 class Message {
@@ -44,7 +46,6 @@ class Message {
   // Bytes inside a nest that are not an attribute (VETH_INFO_PEER opens with an ifinfomsg).
   void Append(const void* data, size_t size);
 
-  uint16_t type() const;
   void SetFlags(uint16_t flags);  // adds to those there are
   void SetSeq(uint32_t seq);
   // The first thing that went wrong while writing: EMSGSIZE, or 0. Call sites need not look before the end.
@@ -64,7 +65,7 @@ class Message {
  private:
   nlmsghdr* header();
 
-  std::vector<uint8_t> bytes_;
+  Secret bytes_;  // of some messages (XFRM_MSG_NEWSA) a key is part
   std::vector<Mark> marks_;
   uint16_t depth_ = 0;
   int error_ = 0;

@@ -1,6 +1,7 @@
 #include "nl/socket.h"
 
 #include <poll.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -78,6 +79,7 @@ Status Socket::Open(int protocol) {
     return Status::Errno(errno);
   }
   port_ = address.nl_pid;
+  keys_ = protocol == NETLINK_XFRM;
   if (!buffer_) buffer_.reset(new uint8_t[kReceive]);  // not zeroed
   fd_ = std::move(fd);
   return Status::Ok();
@@ -105,6 +107,12 @@ Status Socket::Send(Message* messages, size_t count) {
 }
 
 Status Socket::Receive(Exchange* exchange) {
+  struct Wipe {
+    Socket* socket;
+    ~Wipe() {
+      if (socket->keys_) ::explicit_bzero(socket->buffer_.get(), kReceive);
+    }
+  } wipe{this};
   const auto deadline = Clock::now() + kDeadline;
   Status failure;  // of `each`; kept until the kernel has finished
   for (;;) {

@@ -45,6 +45,7 @@ class Socket {
   Status Send(Message* messages, size_t count);
 
   Fd fd_;
+  bool keys_ = false;  // answers carry key material: NETLINK_XFRM
   uint32_t port_ = 0;
   uint32_t seq_ = 0;
   std::unique_ptr<uint8_t[]> buffer_;

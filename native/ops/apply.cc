@@ -1,7 +1,5 @@
 #include "ops/apply.h"
 
-#include <linux/rtnetlink.h>
-
 #include <cerrno>
 
 namespace warren::ops {
@@ -27,22 +25,45 @@ bool EncodeSmall(Resolver* resolver, const Op& op, Message* message, Status* sta
                         [&](const OpNeighDel& o) { return *status = EncodeNeighDel(resolver, o.neigh, message), true; },
                         [&](const OpFdbSet& o) { return *status = EncodeFdbSet(resolver, o.fdb, message), true; },
                         [&](const OpFdbDel& o) { return *status = EncodeFdbDel(resolver, o.fdb, message), true; },
+                        [&](const OpSaAdd& o) { return *status = EncodeSaAdd(o.sa, o.key, message), true; },
+                        [&](const OpSaUpdate& o) { return *status = EncodeSaUpdate(o.sa, o.key, message), true; },
+                        [&](const OpSaDel& o) { return *status = EncodeSaDel(o.id, message), true; },
+                        [&](const OpPolicyAdd& o) { return *status = EncodePolicyAdd(o.policy, message), true; },
+                        [&](const OpPolicySet& o) { return *status = EncodePolicySet(o.policy, message), true; },
+                        [&](const OpPolicyDel& o) { return *status = EncodePolicyDel(o.id, message), true; },
                         [](const auto&) { return false; },
                     },
                     op);
 }
 
-// What the kernel answers to the deletion of something absent.
-bool Absent(uint16_t type, int error) {
-  switch (type) {
-    case RTM_DELADDR:
-      return error == EADDRNOTAVAIL || error == ENODEV;
-    case RTM_DELROUTE:
-      return error == ESRCH || error == ENODEV || error == ENOENT;
-    case RTM_DELNEIGH:
-      return error == ENOENT || error == ENODEV;
-  }
-  return false;
+// Whether it is the kernel's answer to the deletion of something absent. Told by op: message types of NETLINK_ROUTE and
+// NETLINK_XFRM are the same numbers.
+bool Absent(const Op& op, int error) {
+  return std::visit(
+      Overload{
+          [&](const OpAddrDel&) { return error == EADDRNOTAVAIL || error == ENODEV; },
+          [&](const OpRouteDel&) { return error == ESRCH || error == ENODEV || error == ENOENT; },
+          [&](const OpNeighDel&) { return error == ENOENT || error == ENODEV; },
+          [&](const OpFdbDel&) { return error == ENOENT || error == ENODEV; },
+          [&](const OpSaDel&) { return error == ESRCH; },
+          [&](const OpPolicyDel&) { return error == ENOENT; },
+          [](const auto&) { return false; },
+      },
+      op);
+}
+
+Status SocketOf(Session* session, const Op& op, nl::Socket** socket) {
+  *socket = session->rtnl();
+  return std::visit(Overload{
+                        [&](const OpSaAdd&) { return session->Xfrm(socket); },
+                        [&](const OpSaUpdate&) { return session->Xfrm(socket); },
+                        [&](const OpSaDel&) { return session->Xfrm(socket); },
+                        [&](const OpPolicyAdd&) { return session->Xfrm(socket); },
+                        [&](const OpPolicySet&) { return session->Xfrm(socket); },
+                        [&](const OpPolicyDel&) { return session->Xfrm(socket); },
+                        [](const auto&) { return Status::Ok(); },
+                    },
+                    op);
 }
 
 Status ApplyLarge(Session* session, Nft* nft, const Op& op) {
@@ -63,12 +84,16 @@ Status ApplyLarge(Session* session, Nft* nft, const Op& op) {
                     op);
 }
 
-// A run of small ops, [begin, end).
-Status ApplyRun(Session* session, std::vector<Message>* messages, const std::vector<size_t>& indexes, size_t* failed) {
+// A run of small ops of one kind, in order; `indexes` are theirs in `ops`.
+Status ApplyRun(Session* session, const std::vector<Op>& ops, const std::vector<size_t>& indexes,
+                std::vector<Message>* messages, size_t* failed) {
   if (messages->empty()) return Status::Ok();
+  *failed = indexes[0];
+  nl::Socket* socket = nullptr;
+  if (Status status = SocketOf(session, ops[indexes[0]], &socket); !status.ok()) return status;
   size_t at = 0;
-  Status status = session->rtnl()->Batch(
-      messages, [&](size_t index, int error) { return Absent((*messages)[index].type(), error); }, &at);
+  Status status =
+      socket->Batch(messages, [&](size_t index, int error) { return Absent(ops[indexes[index]], error); }, &at);
   if (!status.ok()) *failed = indexes[at];
   messages->clear();
   return status;
@@ -85,21 +110,21 @@ Status Apply(Session* session, Nft* nft, const std::vector<Op>& ops, size_t* fai
     if (EncodeSmall(session, ops[i], &message, &encoded)) {
       if (encoded.ok()) {
         if (!run.empty() && ops[i].index() != ops[indexes.back()].index()) {
-          if (Status status = ApplyRun(session, &run, indexes, failed); !status.ok()) return status;
+          if (Status status = ApplyRun(session, ops, indexes, &run, failed); !status.ok()) return status;
         }
         if (run.empty()) indexes.clear();
         run.push_back(std::move(message));
         indexes.push_back(i);
         continue;
       }
-      if (encoded.error == ENODEV && Absent(message.type(), ENODEV)) continue;  // its link is gone, and it with it
+      if (encoded.error == ENODEV && Absent(ops[i], ENODEV)) continue;  // its link is gone, and it with it
     }
-    if (Status status = ApplyRun(session, &run, indexes, failed); !status.ok()) return status;
+    if (Status status = ApplyRun(session, ops, indexes, &run, failed); !status.ok()) return status;
     *failed = i;
     if (!encoded.ok()) return encoded;
     if (Status status = ApplyLarge(session, nft, ops[i]); !status.ok()) return status;
   }
-  return ApplyRun(session, &run, indexes, failed);
+  return ApplyRun(session, ops, indexes, &run, failed);
 }
 
 Status Encode(Resolver* resolver, const Op& op, std::vector<Message>* messages) {

@@ -15,6 +15,8 @@
 #include "ops/rule.h"
 #include "ops/session.h"
 #include "ops/sysctl.h"
+#include "ops/xfrm_policy.h"
+#include "ops/xfrm_sa.h"
 
 namespace warren::ops {
 
@@ -62,6 +64,26 @@ struct OpFdbSet {
 struct OpFdbDel {
   Fdb fdb;
 };
+struct OpSaAdd {
+  Sa sa;
+  nl::Secret key;
+};
+struct OpSaUpdate {
+  Sa sa;
+  nl::Secret key;
+};
+struct OpSaDel {
+  SaId id;
+};
+struct OpPolicyAdd {
+  Policy policy;
+};
+struct OpPolicySet {
+  Policy policy;
+};
+struct OpPolicyDel {
+  PolicyId id;
+};
 struct OpSysctlSet {
   Sysctl sysctl;
 };
@@ -79,11 +101,11 @@ struct OpNetnsDel {
 };
 
 using Op = std::variant<OpLinkAdd, OpLinkSet, OpLinkDel, OpLinkDelGroup, OpAddrSet, OpAddrDel, OpRouteSet, OpRouteDel,
-                        OpRuleSet, OpRuleDel, OpNeighSet, OpNeighDel, OpFdbSet, OpFdbDel, OpSysctlSet, OpNftSet,
-                        OpNftDel, OpNetnsAdd, OpNetnsDel>;
+                        OpRuleSet, OpRuleDel, OpNeighSet, OpNeighDel, OpFdbSet, OpFdbDel, OpSaAdd, OpSaUpdate, OpSaDel,
+                        OpPolicyAdd, OpPolicySet, OpPolicyDel, OpSysctlSet, OpNftSet, OpNftDel, OpNetnsAdd, OpNetnsDel>;
 
 // In order; stops at the first failure and says which it was. Neighbours of one kind that are one small message each
-// (addr, route, neigh, fdb) go out together: of such a run, those after the failed one may have been done too.
+// (addr, route, neigh, fdb, sa, policy) go out together: of such a run, those after the failed one may have been done too.
 // REQUIRES: the calling thread is inside the session's namespace.
 nl::Status Apply(Session* session, Nft* nft, const std::vector<Op>& ops, size_t* failed);
 

@@ -1,6 +1,7 @@
 #include "ops/bind.h"
 
 #include <arpa/inet.h>
+#include <linux/udp.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -12,15 +13,15 @@ namespace warren::ops {
 using nl::Status;
 
 Status Bind(Transport transport, const Ip& address, uint16_t port, nl::Fd* fd) {
-  const int type = transport == Transport::kUdp ? SOCK_DGRAM : SOCK_STREAM;
+  const int type = transport == Transport::kTcp ? SOCK_STREAM : SOCK_DGRAM;
   nl::Fd opened(::socket(address.family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!opened.valid()) return Status::Errno(errno);
-  const auto set = [&opened](int level, int option) {
-    const int on = 1;
-    return ::setsockopt(opened.get(), level, option, &on, sizeof on) == 0;
+  const auto set = [&opened](int level, int option, int value = 1) {
+    return ::setsockopt(opened.get(), level, option, &value, sizeof value) == 0;
   };
+  const bool esp = transport == Transport::kEspInUdp;
   const bool six = address.family == AF_INET6;
-  if (!set(SOL_SOCKET, SO_REUSEADDR) || !(six ? set(SOL_IPV6, IPV6_FREEBIND) : set(SOL_IP, IP_FREEBIND)) ||
+  if ((!esp && !set(SOL_SOCKET, SO_REUSEADDR)) || !(six ? set(SOL_IPV6, IPV6_FREEBIND) : set(SOL_IP, IP_FREEBIND)) ||
       (six && !set(SOL_IPV6, IPV6_V6ONLY))) {
     return Status::Errno(errno);
   }
@@ -39,6 +40,7 @@ Status Bind(Transport transport, const Ip& address, uint16_t port, nl::Fd* fd) {
     std::memcpy(&name.four.sin_addr, address.bytes.data(), 4);
   }
   if (::bind(opened.get(), &name.any, six ? sizeof name.six : sizeof name.four) != 0) return Status::Errno(errno);
+  if (esp && !set(IPPROTO_UDP, UDP_ENCAP, UDP_ENCAP_ESPINUDP)) return Status::Errno(errno, "UDP_ENCAP");
   *fd = std::move(opened);
   return Status::Ok();
 }

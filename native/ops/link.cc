@@ -244,9 +244,9 @@ Status LinkAdd(Session* session, const Link& link) {
   };
   if (!link.netns) return follow(session);
   return nl::RunInside(*link.netns, [&follow] {
-    nl::Socket rtnl;
-    if (Status opened = rtnl.Open(NETLINK_ROUTE); !opened.ok()) return opened;
-    Session inside(&rtnl);
+    Sockets sockets;
+    if (Status opened = sockets.rtnl.Open(NETLINK_ROUTE); !opened.ok()) return opened;
+    Session inside(&sockets);
     return follow(&inside);
   });
 }

@@ -10,6 +10,11 @@ namespace warren::ops {
 
 using nl::Status;
 
+Status Session::Xfrm(nl::Socket** xfrm) {
+  *xfrm = &sockets_->xfrm;
+  return (*xfrm)->is_open() ? Status::Ok() : (*xfrm)->Open(NETLINK_XFRM);
+}
+
 Status Session::Ask(uint32_t index, const std::string& link) {
   nl::Message message(RTM_GETLINK, 0);
   ifinfomsg header{};
@@ -17,7 +22,7 @@ Status Session::Ask(uint32_t index, const std::string& link) {
   message.Header(header);
   if (index == 0) message.PutString(IFLA_IFNAME, "IFNAME", link);
   message.PutU32(IFLA_EXT_MASK, "EXT_MASK", RTEXT_FILTER_SKIP_STATS);
-  return rtnl_->Get(&message, [this](uint16_t type, nl::Bytes payload) {
+  return rtnl()->Get(&message, [this](uint16_t type, nl::Bytes payload) {
     ifinfomsg info;
     if (type != RTM_NEWLINK || !nl::TakeHeader(&payload, &info)) return Status::Errno(EBADMSG);
     nl::Reader reader(payload);

@@ -10,13 +10,21 @@
 
 namespace warren::ops {
 
-// One job inside one namespace: its socket, and what it has looked up. REQUIRES: used by the thread that is inside.
+// Those of one namespace.
+struct Sockets {
+  nl::Socket rtnl;
+  nl::Socket xfrm;  // opened when first needed
+};
+
+// One job inside one namespace: its sockets, and what it has looked up. REQUIRES: used by the thread that is inside.
 class Session : public Resolver {
  public:
-  // `rtnl` must be open, and outlive the session.
-  explicit Session(nl::Socket* rtnl) : rtnl_(rtnl) {}
+  // `sockets.rtnl` must be open. They must outlive the session.
+  explicit Session(Sockets* sockets) : sockets_(sockets) {}
 
-  nl::Socket* rtnl() { return rtnl_; }
+  nl::Socket* rtnl() { return &sockets_->rtnl; }
+  // EPROTONOSUPPORT: the kernel has no NETLINK_XFRM.
+  nl::Status Xfrm(nl::Socket** xfrm);
   nl::Status Index(const std::string& link, uint32_t* index) override;
   nl::Status NetnsFd(const nl::Netns& netns, int* fd) override;
   // The other way round. ENODEV when the link is gone.
@@ -29,7 +37,7 @@ class Session : public Resolver {
  private:
   nl::Status Ask(uint32_t index, const std::string& link);
 
-  nl::Socket* rtnl_;
+  Sockets* sockets_;
   std::unordered_map<std::string, uint32_t> indexes_;
   std::unordered_map<uint32_t, std::string> names_;
   std::vector<nl::Fd> namespaces_;

@@ -1,5 +1,7 @@
 import type { Op } from './op.ts';
-import type { Netns, NetnsId, NetnsState, Noun, Query } from './state.ts';
+import type { Hint, Netns, NetnsId, NetnsState, Noun, Query } from './state.ts';
+
+export type SocketType = 'udp' | 'tcp' | 'espinudp';
 
 /** The one seam behind which tests may put a fake. Everything is asynchronous: rtnl can be busy for seconds. */
 export interface Kernel {
@@ -8,12 +10,15 @@ export interface Kernel {
   /** In order; stops at the first failure, which the error names by index. Not a transaction. */
   apply(netns: Netns, ops: readonly Op[]): Promise<void>;
   /** Yields when something of these nouns may have changed: a hint to look again, never a fact. Ends on abort or when the namespace dies. */
-  watch(netns: Netns, nouns: readonly Noun[], signal: AbortSignal): AsyncIterable<void>;
+  watch(netns: Netns, nouns: readonly Noun[], signal: AbortSignal): AsyncIterable<Hint>;
   /** Identity of the namespace a path leads to; undefined when nothing (or no namespace) is there. */
   identify(path: string): Promise<NetnsId | undefined>;
   /** Names below /run/netns that are namespaces. */
   namespaces(): Promise<readonly string[]>;
-  /** A bound socket opened inside a namespace; the caller owns the file descriptor. */
-  socket(netns: Netns, type: 'udp' | 'tcp', address: string, port: number): Promise<number>;
+  /**
+   * A bound socket opened inside a namespace; the caller owns the file descriptor. 'espinudp' is a UDP socket whose ESP
+   * packets go to IPsec while it is open; it need not be read from, and its port is never shared (EADDRINUSE).
+   */
+  socket(netns: Netns, type: SocketType, address: string, port: number): Promise<number>;
   close(): Promise<void>;
 }

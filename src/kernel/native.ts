@@ -1,22 +1,27 @@
 import { createRequire } from 'node:module';
 import { basename, dirname } from 'node:path';
+import type { Secret } from '../model/secret.ts';
 import { KernelError } from './error.ts';
-import type { Kernel } from './kernel.ts';
+import type { Kernel, SocketType } from './kernel.ts';
 import type { Op } from './op.ts';
-import type { Link, Netns, NetnsId, NetnsState, Noun, Query } from './state.ts';
+import type { Hint, Link, Netns, NetnsId, NetnsState, Noun, Query, SaExpire, SaId, Selector } from './state.ts';
+
+/** An op as the addon takes it: its key in the open. */
+export type PlainOp = Plain<Op>;
+type Plain<O> = O extends { readonly key: Secret } ? Omit<O, 'key'> & { readonly key: Uint8Array } : O;
 
 /** What the .node file exports; native/addon/addon.cc is its table of contents. Wrong types throw a TypeError at once. */
 export type Addon = {
-  apply(netns: Netns, ops: readonly Op[]): Promise<void>;
+  apply(netns: Netns, ops: readonly PlainOp[]): Promise<void>;
   read(netns: Netns, query: Query): Promise<NetnsState>;
-  watch(netns: Netns, nouns: readonly Noun[], listener: (gone: boolean) => void): Promise<number>;
+  watch(netns: Netns, nouns: readonly Noun[], listener: (gone: boolean, expired: SaExpire[]) => void): Promise<number>;
   unwatch(id: number): void;
   identify(path: string): Promise<NetnsId | undefined>;
   namespaces(): Promise<string[]>;
-  socket(netns: Netns, type: 'udp' | 'tcp', address: string, port: number): Promise<number>;
+  socket(netns: Netns, type: SocketType, address: string, port: number): Promise<number>;
   close(): Promise<void>;
   /** The messages an op becomes, without sending them: link N has index 100 + N, every namespace descriptor is 9. */
-  encode(op: Op): { bytes: Uint8Array; marks: { offset: number; depth: number; name: string }[] }[];
+  encode(op: PlainOp): { bytes: Uint8Array; marks: { offset: number; depth: number; name: string }[] }[];
 };
 
 /** How the addon rejects. */
@@ -62,7 +67,7 @@ class NativeKernel implements Kernel {
     this.#check();
     if (ops.length === 0) return;
     try {
-      await this.#addon.apply(netns, ops);
+      await this.#addon.apply(netns, ops.map(plain));
     } catch (error) {
       const index = refusal(error).index ?? -1;
       const op = ops[index];
@@ -71,9 +76,10 @@ class NativeKernel implements Kernel {
     }
   }
 
-  async *watch(netns: Netns, nouns: readonly Noun[], signal: AbortSignal): AsyncGenerator<void> {
+  async *watch(netns: Netns, nouns: readonly Noun[], signal: AbortSignal): AsyncGenerator<Hint> {
     if (signal.aborted) return;
     let changed = false;
+    let expired: SaExpire[] = [];
     let over = false;
     let wake = () => {};
     const end = () => {
@@ -83,8 +89,9 @@ class NativeKernel implements Kernel {
     };
     let id = 0;
     id = await this.#ask('watch', nouns.join(', '), netns, () =>
-      this.#addon.watch(netns, nouns, (gone) => {
+      this.#addon.watch(netns, nouns, (gone, lately) => {
         changed = true;
+        expired.push(...lately);
         over ||= gone;
         wake();
       }),
@@ -101,7 +108,9 @@ class NativeKernel implements Kernel {
         }
         if (over) return;
         changed = false;
-        yield;
+        const hint = { expired };
+        expired = [];
+        yield hint;
       }
     } finally {
       signal.removeEventListener('abort', end);
@@ -118,7 +127,7 @@ class NativeKernel implements Kernel {
     return this.#ask('namespaces', '/run/netns', { path: '' }, () => this.#addon.namespaces());
   }
 
-  async socket(netns: Netns, type: 'udp' | 'tcp', address: string, port: number): Promise<number> {
+  async socket(netns: Netns, type: SocketType, address: string, port: number): Promise<number> {
     return this.#ask('socket', `${type} ${address} port ${port}`, netns, () =>
       this.#addon.socket(netns, type, address, port),
     );
@@ -144,6 +153,12 @@ class NativeKernel implements Kernel {
   #check(): void {
     if (this.#closed) throw new Error('the kernel has been closed');
   }
+}
+
+/** The one place where a key is revealed: for the addon, which copies it and wipes the copy. */
+export function plain(op: Op): PlainOp {
+  // An op that is no object is the addon's to refuse.
+  return op instanceof Object && 'key' in op ? { ...op, key: op.key.reveal() } : op;
 }
 
 function refusal(error: unknown): Partial<Refusal> {
@@ -211,6 +226,15 @@ export function subject(op: Op): string {
     case 'fdb.set':
     case 'fdb.del':
       return `${op.fdb.lladdr} dev ${op.fdb.dev} ${op.fdb.via}`;
+    case 'sa.add':
+    case 'sa.update':
+      return `src ${op.sa.src} ${sa(op.sa)}`;
+    case 'sa.del':
+      return sa(op.sa);
+    case 'policy.add':
+    case 'policy.set':
+    case 'policy.del':
+      return `${selector(op.policy.selector)} dir ${op.policy.dir}`;
     case 'sysctl.set':
       return op.sysctl.key;
     case 'nft.set':
@@ -222,6 +246,15 @@ export function subject(op: Op): string {
 
 function link(link: Link): string {
   return link.kind ? `${link.kind} ${link.name}` : link.name;
+}
+
+/** As `ip xfrm` prints it. */
+function sa({ dst, spi }: SaId): string {
+  return `dst ${dst} proto esp spi 0x${spi.toString(16).padStart(8, '0')}`;
+}
+
+function selector({ src, dst, proto, sport, dport }: Selector): string {
+  return [`src ${src} dst ${dst}`, word('proto', proto), word('sport', sport), word('dport', dport)].join('');
 }
 
 function word(name: string, value: string | number | undefined): string {

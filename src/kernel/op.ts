@@ -1,8 +1,9 @@
-import type { Addr, Fdb, Link, Neigh, NftTable, Route, Rule, Sysctl } from './state.ts';
+import type { Secret } from '../model/secret.ts';
+import type { Addr, Fdb, Link, Neigh, NftTable, Policy, PolicyId, Route, Rule, Sa, SaId, Sysctl } from './state.ts';
 
 /**
  * One change to one namespace. Every `set` replaces: done twice it is as done once.
- * `link.add` fails with EEXIST when the name is taken. Every `del` of something absent succeeds.
+ * Every `add` fails with EEXIST when the name is taken. Every `del` of something absent succeeds.
  */
 export type Op =
   /** `ip link add`; then up, master and port flags as the link asks. */
@@ -22,6 +23,22 @@ export type Op =
   | { readonly op: 'neigh.del'; readonly neigh: Neigh }
   | { readonly op: 'fdb.set'; readonly fdb: Fdb }
   | { readonly op: 'fdb.del'; readonly fdb: Fdb }
+  /**
+   * `ip xfrm state add`. The key is the cipher's with its salt: 36 bytes for AES-GCM-256 and for ChaCha20-Poly1305.
+   * EPROTONOSUPPORT: the kernel has no ESP for this family; ENOSYS or ENOENT: it has no such algorithm.
+   */
+  | { readonly op: 'sa.add'; readonly sa: Sa; readonly key: Secret }
+  /**
+   * `ip xfrm state update`: limits and encap's ports become those given (encap neither comes nor goes), sequence numbers
+   * and counters go on. The kernel checks all the rest, the key too, and forgets it. ESRCH: there is none.
+   */
+  | { readonly op: 'sa.update'; readonly sa: Sa; readonly key: Secret }
+  | { readonly op: 'sa.del'; readonly sa: SaId }
+  /** `ip xfrm policy add`. */
+  | { readonly op: 'policy.add'; readonly policy: Policy }
+  /** `ip xfrm policy update`: in one step, whether there is one or not, and whoever's it is. */
+  | { readonly op: 'policy.set'; readonly policy: Policy }
+  | { readonly op: 'policy.del'; readonly policy: PolicyId }
   | { readonly op: 'sysctl.set'; readonly sysctl: Sysctl }
   | { readonly op: 'nft.set'; readonly table: NftTable }
   | { readonly op: 'nft.del'; readonly family: 'inet'; readonly name: string }

@@ -21,6 +21,9 @@ export const nothing: NetnsState = {
   rules: [],
   neighs: [],
   fdb: [],
+  sas: [],
+  policies: [],
+  xfrmStat: [],
   sysctls: [],
   nft: [],
 };

@@ -1,7 +1,7 @@
 import { KernelError } from '../../src/kernel/error.ts';
 import type { Kernel } from '../../src/kernel/kernel.ts';
 import type { Op } from '../../src/kernel/op.ts';
-import type { Link, Netns, NetnsId, NetnsState, Query } from '../../src/kernel/state.ts';
+import type { Hint, Link, Netns, NetnsId, NetnsState, PolicyId, Query, SaId } from '../../src/kernel/state.ts';
 
 type Space = { [Noun in keyof NetnsState]: Map<string, NetnsState[Noun][number]> };
 
@@ -12,9 +12,16 @@ const empty = (): Space => ({
   rules: new Map(),
   neighs: new Map(),
   fdb: new Map(),
+  sas: new Map(),
+  policies: new Map(),
+  xfrmStat: new Map(),
   sysctls: new Map(),
   nft: new Map(),
 });
+
+const saKey = ({ dst, spi }: SaId): string => `${dst} ${spi}`;
+const policyKey = ({ dir, selector: s }: PolicyId): string =>
+  [dir, s.src, s.dst, s.proto, s.sport, s.sportMask, s.dport, s.dportMask].join(' ');
 
 /** The kernel as a map, for tests of pure code and of the loop around it. What the kernel means is tested on a kernel. */
 export class FakeKernel implements Kernel {
@@ -45,6 +52,9 @@ export class FakeKernel implements Kernel {
       rules: list(space.rules, query.rules),
       neighs: list(space.neighs, query.neighs),
       fdb: list(space.fdb, query.fdb),
+      sas: list(space.sas, query.sas),
+      policies: list(space.policies, query.policies),
+      xfrmStat: list(space.xfrmStat, query.xfrmStat),
       sysctls: (query.sysctls ?? []).flatMap((key) => space.sysctls.get(key) ?? []),
       nft: (query.nft ?? []).flatMap(({ name }) => space.nft.get(name) ?? []),
     };
@@ -116,6 +126,26 @@ export class FakeKernel implements Kernel {
       case 'fdb.del':
         space.fdb.delete(`${op.fdb.via} ${op.fdb.lladdr}`);
         return;
+      case 'sa.add':
+        if (space.sas.has(saKey(op.sa))) refuse('EEXIST');
+        space.sas.set(saKey(op.sa), op.sa);
+        return;
+      case 'sa.update':
+        space.sas.set(saKey(op.sa), { ...(space.sas.get(saKey(op.sa)) ?? refuse('ESRCH')), ...op.sa });
+        return;
+      case 'sa.del':
+        space.sas.delete(saKey(op.sa));
+        return;
+      case 'policy.add':
+        if (space.policies.has(policyKey(op.policy))) refuse('EEXIST');
+        space.policies.set(policyKey(op.policy), op.policy);
+        return;
+      case 'policy.set':
+        space.policies.set(policyKey(op.policy), op.policy);
+        return;
+      case 'policy.del':
+        space.policies.delete(policyKey(op.policy));
+        return;
       case 'sysctl.set':
         space.sysctls.set(op.sysctl.key, op.sysctl);
         return;
@@ -131,7 +161,7 @@ export class FakeKernel implements Kernel {
   }
 
   /** Nothing ever happens by itself here. */
-  async *watch(): AsyncIterable<void> {}
+  async *watch(): AsyncIterable<Hint> {}
 
   async identify(path: string): Promise<NetnsId | undefined> {
     return this.spaces.has(path) ? { dev: 4, inode: this.inodes.get(path) ?? 1 } : undefined;

@@ -1,5 +1,5 @@
 import type { Op } from '../../src/kernel/op.ts';
-import type { Link } from '../../src/kernel/state.ts';
+import type { Link, Policy, PolicyId, Sa } from '../../src/kernel/state.ts';
 import type { Step } from '../../src/plan/scope.ts';
 
 /** Steps as the lines a network engineer would type, for golden files. */
@@ -40,6 +40,16 @@ function line(op: Op): string {
       const { lladdr, dev, via, dst, externLearn } = op.fdb;
       return `bridge fdb ${op.op === 'fdb.set' ? 'replace' : 'del'} ${lladdr} dev ${dev} ${via}${dst ? ` dst ${dst}` : ''}${externLearn ? ' extern_learn' : ''}`;
     }
+    case 'sa.add':
+    case 'sa.update':
+      return `ip xfrm state ${op.op.slice(3)} ${saText(op.sa)}`;
+    case 'sa.del':
+      return `ip xfrm state del dst ${op.sa.dst} proto esp spi ${hex(op.sa.spi)}`;
+    case 'policy.add':
+    case 'policy.set':
+      return `ip xfrm policy ${op.op === 'policy.add' ? 'add' : 'update'} ${policyText(op.policy)}`;
+    case 'policy.del':
+      return `ip xfrm policy del ${policyIdText(op.policy)}`;
     case 'sysctl.set':
       return `sysctl -w ${op.sysctl.key.replaceAll('/', '.')}=${op.sysctl.value}`;
     case 'nft.set':
@@ -51,6 +61,39 @@ function line(op: Op): string {
     case 'netns.del':
       return `ip netns del ${op.name}`;
   }
+}
+
+const hex = (spi: number): string => `0x${spi.toString(16).padStart(8, '0')}`;
+
+function saText(sa: Sa): string {
+  const { src, dst, spi, reqid, mode, aead, esn, replayWindow, dir, encap, soft, hard } = sa;
+  const limits = Object.entries({ soft, hard }).flatMap(([kind, limit]) =>
+    Object.entries(limit ?? {}).map(([what, value]) => `limit ${what}-${kind} ${value}`),
+  );
+  const parts = [
+    `src ${src} dst ${dst} proto esp spi ${hex(spi)} reqid ${reqid} mode ${mode}`,
+    aead && `aead ${aead.name} [secret] ${aead.icv}`,
+    replayWindow && `replay-window ${replayWindow}`,
+    esn && 'flag esn',
+    dir && `dir ${dir}`,
+    encap && `encap espinudp ${encap.sport} ${encap.dport}`,
+    ...limits,
+  ];
+  return parts.filter((part) => part).join(' ');
+}
+
+function policyIdText({ dir, selector }: PolicyId): string {
+  const words = Object.entries(selector).map(([word, value]) => `${word} ${value}`);
+  return `${words.join(' ')} dir ${dir}`;
+}
+
+function policyText(policy: Policy): string {
+  const { priority, action, tmpls } = policy;
+  const texts = tmpls.map(
+    ({ src, dst, proto, spi, reqid, mode }) =>
+      ` tmpl src ${src} dst ${dst} proto ${proto}${spi ? ` spi ${hex(spi)}` : ''} reqid ${reqid} mode ${mode}`,
+  );
+  return `${policyIdText(policy)} priority ${priority} action ${action}${texts.join('')}`;
 }
 
 function linkText(link: Link): string {
