@@ -30,6 +30,7 @@
         'native/addon/convert.cc',
         'native/addon/convert_xfrm.cc',
         'native/addon/events.cc',
+        'native/addon/news.cc',
         'native/addon/worker.cc',
       ],
       # As system headers: our warnings are not for them.

@@ -105,10 +105,10 @@ class Instance {
   void Hear(uint64_t id, Events::Kind kind) {
     const auto found = listeners_.find(id);
     if (found == listeners_.end()) return;  // closed meanwhile
-    const std::vector<ops::SaExpire> expired = events_->Heard(id);
+    const Hint hint = events_->Heard(id);
     const Napi::Function listener = found->second.Value();
     if (kind == Events::Kind::kGone) CloseWatch(id);
-    listener.Call({Napi::Boolean::New(env_, kind == Events::Kind::kGone), FromExpired(env_, expired)});
+    listener.Call({Napi::Boolean::New(env_, kind == Events::Kind::kGone), FromHint(env_, hint)});
   }
 
  private:
@@ -267,7 +267,7 @@ Napi::Value Socket(const Napi::CallbackInfo& info) {
       [fd](Napi::Env env) { return Napi::Number::New(env, fd->Release()); });
 }
 
-// watch(netns, nouns, listener: (gone: boolean, expired: SaExpire[]) => void): Promise<number>
+// watch(netns, nouns, listener: (gone: boolean, hint: Hint) => void): Promise<number>
 Napi::Value WatchNetns(const Napi::CallbackInfo& info) {
   nl::Netns netns;
   Nouns nouns;
@@ -279,7 +279,8 @@ Napi::Value WatchNetns(const Napi::CallbackInfo& info) {
   auto listener = std::make_shared<Napi::FunctionReference>(Napi::Persistent(info[2].As<Napi::Function>()));
   return instance->Start(
       [netns, nouns, watch](Workshop* workshop, int64_t*) {
-        return workshop->Inside(netns, [&](ops::Session*) { return OpenWatch(netns, nouns, watch.get()); });
+        return workshop->Inside(
+            netns, [&](ops::Session* session) { return OpenWatch(session, netns, nouns, watch.get()); });
       },
       [instance, watch, listener](Napi::Env env) -> Napi::Value {
         const uint64_t id = instance->AddListener(listener->Value());

@@ -239,6 +239,43 @@ void FromLink(Napi::Env env, Napi::Object object, const ops::Link& link) {
     object.Set("bridge", bridge);
   }
   if (link.port) object.Set("port", FromPort(env, *link.port));
+  SetIf(object, "linkNetnsid", link.link_netnsid);
+}
+
+// "" is a link whose name is not known.
+void SetDev(Napi::Object object, const std::string& dev) {
+  if (!dev.empty()) object.Set("dev", dev);
+}
+
+void FromAddr(Napi::Object object, const ops::Addr& addr) {
+  SetDev(object, addr.dev);
+  object.Set("address", ops::ToText(addr.address));
+  object.Set("scope", addr.scope);
+  if (addr.nodad) object.Set("nodad", true);
+}
+
+void FromRule(Napi::Object object, const ops::Rule& rule) {
+  object.Set("family", rule.family == AF_INET6 ? 6 : 4);
+  object.Set("priority", rule.priority);
+  object.Set("table", rule.table);
+  SetIf(object, "fwmark", rule.fwmark);
+  if (rule.from) object.Set("from", ops::ToText(*rule.from));
+  SetIf(object, "protocol", rule.protocol);
+}
+
+void FromNeigh(Napi::Object object, const ops::Neigh& neigh) {
+  SetDev(object, neigh.dev);
+  object.Set("dst", ops::ToText(neigh.dst));
+  object.Set("lladdr", ops::ToText(neigh.lladdr));
+  SetIf(object, "protocol", neigh.protocol);
+}
+
+void FromFdb(Napi::Object object, const ops::Fdb& fdb) {
+  SetDev(object, fdb.dev);
+  object.Set("lladdr", ops::ToText(fdb.lladdr));
+  object.Set("via", fdb.self ? "self" : "master");
+  if (fdb.dst.family != 0) object.Set("dst", ops::ToText(fdb.dst));
+  if (fdb.extern_learn) object.Set("externLearn", true);
 }
 
 void FromRoute(Napi::Object object, const ops::Route& route) {
@@ -420,34 +457,11 @@ Napi::Object FromState(Napi::Env env, const State& state) {
   Napi::Object object = Napi::Object::New(env);
   using O = Napi::Object;
   object.Set("links", List(env, state.links, [&](O o, const ops::Link& link) { FromLink(env, o, link); }));
-  object.Set("addrs", List(env, state.addrs, [](O o, const ops::Addr& addr) {
-               o.Set("dev", addr.dev);
-               o.Set("address", ops::ToText(addr.address));
-               o.Set("scope", addr.scope);
-               if (addr.nodad) o.Set("nodad", true);
-             }));
+  object.Set("addrs", List(env, state.addrs, FromAddr));
   object.Set("routes", List(env, state.routes, FromRoute));
-  object.Set("rules", List(env, state.rules, [](O o, const ops::Rule& rule) {
-               o.Set("family", rule.family == AF_INET6 ? 6 : 4);
-               o.Set("priority", rule.priority);
-               o.Set("table", rule.table);
-               SetIf(o, "fwmark", rule.fwmark);
-               if (rule.from) o.Set("from", ops::ToText(*rule.from));
-               SetIf(o, "protocol", rule.protocol);
-             }));
-  object.Set("neighs", List(env, state.neighs, [](O o, const ops::Neigh& neigh) {
-               o.Set("dev", neigh.dev);
-               o.Set("dst", ops::ToText(neigh.dst));
-               o.Set("lladdr", ops::ToText(neigh.lladdr));
-               SetIf(o, "protocol", neigh.protocol);
-             }));
-  object.Set("fdb", List(env, state.fdb, [](O o, const ops::Fdb& fdb) {
-               o.Set("dev", fdb.dev);
-               o.Set("lladdr", ops::ToText(fdb.lladdr));
-               o.Set("via", fdb.self ? "self" : "master");
-               if (fdb.dst.family != 0) o.Set("dst", ops::ToText(fdb.dst));
-               if (fdb.extern_learn) o.Set("externLearn", true);
-             }));
+  object.Set("rules", List(env, state.rules, FromRule));
+  object.Set("neighs", List(env, state.neighs, FromNeigh));
+  object.Set("fdb", List(env, state.fdb, FromFdb));
   object.Set("sas", List(env, state.sas, [&](O o, const ops::SaInfo& info) { FromSa(env, o, info); }));
   object.Set("policies", List(env, state.policies, [&](O o, const ops::PolicyInfo& i) { FromPolicy(env, o, i); }));
   object.Set("xfrmStat", List(env, state.xfrm_stat, [](O o, const ops::XfrmStat& stat) {
@@ -466,6 +480,30 @@ Napi::Object FromState(Napi::Env env, const State& state) {
   return object;
 }
 
+namespace {
+
+Napi::Array FromNews(Napi::Env env, const std::vector<News>& news) {
+  return List(env, news, [&](Napi::Object object, const News& each) {
+    Napi::Object item = Napi::Object::New(env);
+    const char* const nouns[] = {"links", "addrs", "routes", "rules", "neighs", "fdb"};
+    object.Set("noun", nouns[each.item.index()]);
+    object.Set("gone", each.gone);
+    SetIf(object, "nsid", each.nsid);
+    struct {
+      Napi::Env env;
+      Napi::Object item;
+      void operator()(const ops::Link& link) { FromLink(env, item, link); }
+      void operator()(const ops::Addr& addr) { FromAddr(item, addr); }
+      void operator()(const ops::Route& route) { FromRoute(item, route); }
+      void operator()(const ops::Rule& rule) { FromRule(item, rule); }
+      void operator()(const ops::Neigh& neigh) { FromNeigh(item, neigh); }
+      void operator()(const ops::Fdb& fdb) { FromFdb(item, fdb); }
+    } convert{env, item};
+    std::visit(convert, each.item);
+    object.Set("item", item);
+  });
+}
+
 Napi::Array FromExpired(Napi::Env env, const std::vector<ops::SaExpire>& expired) {
   return List(env, expired, [](Napi::Object object, const ops::SaExpire& expire) {
     object.Set("dst", ops::ToText(expire.id.dst));
@@ -473,6 +511,16 @@ Napi::Array FromExpired(Napi::Env env, const std::vector<ops::SaExpire>& expired
     object.Set("reqid", expire.reqid);
     object.Set("hard", expire.hard);
   });
+}
+
+}  // namespace
+
+Napi::Object FromHint(Napi::Env env, const Hint& hint) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("news", FromNews(env, hint.news));
+  object.Set("expired", FromExpired(env, hint.expired));
+  object.Set("vague", hint.vague);
+  return object;
 }
 
 Napi::Value FromStatus(Napi::Env env, const nl::Status& status) {

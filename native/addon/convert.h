@@ -45,7 +45,7 @@ bool ToNouns(Napi::Value value, Nouns* nouns, std::string* error);
 
 // Structs to JS values.
 Napi::Object FromState(Napi::Env env, const State& state);
-Napi::Array FromExpired(Napi::Env env, const std::vector<ops::SaExpire>& expired);
+Napi::Object FromHint(Napi::Env env, const Hint& hint);
 // An Error with errno, code, and, where the kernel said more, extack and attr.
 Napi::Value FromStatus(Napi::Env env, const nl::Status& status);
 

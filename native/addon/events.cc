@@ -13,6 +13,8 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <cstring>
+#include <optional>
 #include <utility>
 
 #include "nl/reader.h"
@@ -26,7 +28,10 @@ namespace {
 constexpr uint64_t kWake = 0;  // no watch has this id
 constexpr int kBuffer = 1 << 20;
 
-Status Subscribe(int protocol, const std::vector<int>& groups, nl::Fd* fd) {
+// More news than anybody wants one by one.
+constexpr size_t kMaxNews = 1 << 16;
+
+Status Subscribe(int protocol, const std::vector<int>& groups, bool peers, nl::Fd* fd) {
   nl::Fd opened(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
   if (!opened.valid()) return Status::Errno(errno);
   // A full buffer is no loss: ENOBUFS says "look again" as well as any event.
@@ -41,14 +46,25 @@ Status Subscribe(int protocol, const std::vector<int>& groups, nl::Fd* fd) {
       return Status::Errno(errno);
     }
   }
+  const int on = 1;
+  if (peers && ::setsockopt(opened.get(), SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, &on, sizeof on) != 0) {
+    return Status::Errno(errno);
+  }
   *fd = std::move(opened);
   return Status::Ok();
 }
 
-bool Wanted(const Nouns& nouns, const nlmsghdr& header, nl::Bytes payload) {
-  if (header.nlmsg_type != RTM_NEWNEIGH && header.nlmsg_type != RTM_DELNEIGH) return true;
-  if (payload.empty()) return true;
-  return payload[0] == AF_BRIDGE ? nouns.fdb : nouns.neighs;
+// False when the event is not wanted.
+bool Note(Watch* watch, const nlmsghdr& header, nl::Bytes payload, std::optional<int32_t> nsid, Hint* hint) {
+  News news;
+  const Told told = Tell(watch->nouns, header, payload, nsid, &watch->names, &news);
+  if (told == Told::kNothing) return false;
+  if (told == Told::kVague || hint->news.size() == kMaxNews) {
+    hint->vague = true;
+  } else {
+    hint->news.push_back(std::move(news));
+  }
+  return true;
 }
 
 bool WantedXfrm(const Nouns& nouns, const nlmsghdr& header, nl::Bytes payload, std::vector<ops::SaExpire>* expired) {
@@ -60,23 +76,42 @@ bool WantedXfrm(const Nouns& nouns, const nlmsghdr& header, nl::Bytes payload, s
   return true;
 }
 
+// Which other namespace a datagram tells of.
+std::optional<int32_t> NsidOf(msghdr* message) {
+  for (cmsghdr* each = CMSG_FIRSTHDR(message); each != nullptr; each = CMSG_NXTHDR(message, each)) {
+    if (each->cmsg_level != SOL_NETLINK || each->cmsg_type != NETLINK_LISTEN_ALL_NSID) continue;
+    int32_t nsid;
+    std::memcpy(&nsid, CMSG_DATA(each), sizeof nsid);
+    return nsid;
+  }
+  return std::nullopt;
+}
+
 // Reads all there is, and shows `wants` every message: message types mean other things on other protocols. True when
-// any of it matters.
-using Wants = std::function<bool(const nlmsghdr& header, nl::Bytes payload)>;
-bool Drain(int fd, const Wants& wants) {
+// any of it matters. `overrun`: some of it was lost.
+using Wants = std::function<bool(const nlmsghdr& header, nl::Bytes payload, std::optional<int32_t> nsid)>;
+bool Drain(int fd, const Wants& wants, bool* overrun) {
   alignas(16) uint8_t buffer[32 << 10];
   bool wanted = false;
   for (;;) {
-    const ssize_t size = ::recv(fd, buffer, sizeof buffer, MSG_DONTWAIT);
+    iovec part{buffer, sizeof buffer};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int32_t))];
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    const ssize_t size = ::recvmsg(fd, &message, MSG_DONTWAIT);
     if (size < 0 && errno == EINTR) continue;
     if (size < 0 && errno == ENOBUFS) {
-      wanted = true;
+      *overrun = wanted = true;
       continue;
     }
     if (size <= 0) break;
     nl::Messages messages(nl::Bytes(buffer, static_cast<size_t>(size)));
+    const std::optional<int32_t> nsid = NsidOf(&message);
     nlmsghdr header;
-    for (nl::Bytes payload; messages.Next(&header, &payload);) wanted = wants(header, payload) || wanted;
+    for (nl::Bytes payload; messages.Next(&header, &payload);) wanted = wants(header, payload, nsid) || wanted;
   }
   ::explicit_bzero(buffer, sizeof buffer);  // news of an SA comes with its key
   return wanted;
@@ -98,7 +133,7 @@ bool NameRemoved(const Watch& watch) {
 
 }  // namespace
 
-Status OpenWatch(const nl::Netns& netns, const Nouns& nouns, Watch* watch) {
+Status OpenWatch(ops::Session* session, const nl::Netns& netns, const Nouns& nouns, Watch* watch) {
   watch->nouns = nouns;
   std::vector<int> groups;
   const auto join = [&groups](bool wanted, int four, int six) {
@@ -112,10 +147,12 @@ Status OpenWatch(const nl::Netns& netns, const Nouns& nouns, Watch* watch) {
   join(nouns.rules, RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE);
   join(nouns.neighs || nouns.fdb, RTNLGRP_NEIGH, RTNLGRP_NEIGH);
   if (!groups.empty()) {
-    if (Status status = Subscribe(NETLINK_ROUTE, groups, &watch->route); !status.ok()) return status;
+    if (Status status = Subscribe(NETLINK_ROUTE, groups, !netns.path.empty(), &watch->route); !status.ok()) return status;
+    if (Status status = watch->names.Learn(session, &watch->first); !status.ok()) return status;
+    if (!nouns.links) watch->first.clear();
   }
   if (nouns.nft) {
-    if (Status status = Subscribe(NETLINK_NETFILTER, {NFNLGRP_NFTABLES}, &watch->netfilter); !status.ok())
+    if (Status status = Subscribe(NETLINK_NETFILTER, {NFNLGRP_NFTABLES}, false, &watch->netfilter); !status.ok())
       return status;
   }
   groups.clear();
@@ -123,7 +160,7 @@ Status OpenWatch(const nl::Netns& netns, const Nouns& nouns, Watch* watch) {
   join(nouns.policies, XFRMNLGRP_POLICY, XFRMNLGRP_POLICY);
   join(nouns.sas || nouns.policies, XFRMNLGRP_EXPIRE, XFRMNLGRP_EXPIRE);
   if (!groups.empty()) {
-    if (Status status = Subscribe(NETLINK_XFRM, groups, &watch->xfrm); !status.ok()) return status;
+    if (Status status = Subscribe(NETLINK_XFRM, groups, false, &watch->xfrm); !status.ok()) return status;
   }
   const size_t slash = netns.path.rfind('/');
   if (slash == std::string::npos || netns.path.starts_with("/proc/")) return Status::Ok();
@@ -166,6 +203,7 @@ Status Events::Add(Watch watch, uint64_t id) {
   std::lock_guard lock(mutex_);
   Entry& entry = entries_[id];
   entry.watch = std::move(watch);
+  entry.hint.news = std::move(entry.watch.first);
   for (const nl::Fd* fd : {&entry.watch.route, &entry.watch.netfilter, &entry.watch.xfrm, &entry.watch.removal}) {
     if (!fd->valid()) continue;
     epoll_event event{};
@@ -177,6 +215,10 @@ Status Events::Add(Watch watch, uint64_t id) {
       return Status::Errno(error);
     }
   }
+  if (!entry.hint.news.empty()) {
+    entry.told = true;
+    tell_(id, Kind::kChanged);
+  }
   return Status::Ok();
 }
 
@@ -185,12 +227,12 @@ void Events::Remove(uint64_t id) {
   entries_.erase(id);  // closing takes them out of the epoll set
 }
 
-std::vector<ops::SaExpire> Events::Heard(uint64_t id) {
+Hint Events::Heard(uint64_t id) {
   std::lock_guard lock(mutex_);
   const auto found = entries_.find(id);
   if (found == entries_.end()) return {};
   found->second.told = false;
-  return std::exchange(found->second.expired, {});
+  return std::exchange(found->second.hint, {});
 }
 
 void Events::Handle(uint64_t id) {
@@ -198,15 +240,21 @@ void Events::Handle(uint64_t id) {
   const auto found = entries_.find(id);
   if (found == entries_.end()) return;  // removed since epoll_wait
   Entry& entry = found->second;
-  const Watch& watch = entry.watch;
+  Watch& watch = entry.watch;
+  Hint& hint = entry.hint;
   bool wanted = false;
-  const auto drain = [&wanted](const nl::Fd& fd, const Wants& wants) {
-    if (fd.valid()) wanted = Drain(fd.get(), wants) || wanted;
+  const auto drain = [&](const nl::Fd& fd, const Wants& wants) {
+    if (fd.valid()) wanted = Drain(fd.get(), wants, &hint.vague) || wanted;
   };
-  drain(watch.route, [&](const nlmsghdr& header, nl::Bytes payload) { return Wanted(watch.nouns, header, payload); });
-  drain(watch.netfilter, [](const nlmsghdr&, nl::Bytes) { return true; });
-  drain(watch.xfrm, [&](const nlmsghdr& header, nl::Bytes payload) {
-    return WantedXfrm(watch.nouns, header, payload, &entry.expired);
+  using Nsid = std::optional<int32_t>;
+  drain(watch.route, [&](const nlmsghdr& header, nl::Bytes payload, Nsid nsid) {
+    return Note(&watch, header, payload, nsid, &hint);
+  });
+  drain(watch.netfilter, [&](const nlmsghdr&, nl::Bytes, Nsid) { return hint.vague = true; });
+  drain(watch.xfrm, [&](const nlmsghdr& header, nl::Bytes payload, Nsid) {
+    const bool wants = WantedXfrm(watch.nouns, header, payload, &hint.expired);
+    hint.vague = hint.vague || (wants && header.nlmsg_type != XFRM_MSG_EXPIRE);
+    return wants;
   });
   if (watch.removal.valid() && NameRemoved(watch)) {
     entries_.erase(found);  // at once: nothing of ours shall keep it alive

@@ -8,19 +8,13 @@
 #include <thread>
 #include <vector>
 
+#include "addon/news.h"
 #include "nl/fd.h"
 #include "nl/netns.h"
 #include "nl/status.h"
 #include "ops/xfrm_sa.h"
 
 namespace warren::addon {
-
-// What a watch wants to hear of. addr, route and rule are told apart by their multicast groups, neigh and fdb by
-// family, expiries of sas and policies by message.
-struct Nouns {
-  bool links = false, addrs = false, routes = false, rules = false, neighs = false, fdb = false, nft = false;
-  bool sas = false, policies = false;
-};
 
 // One watch's descriptors. Its sockets pin the namespace: it must be closed for the namespace to go.
 struct Watch {
@@ -30,13 +24,22 @@ struct Watch {
   nl::Fd xfrm;       // NETLINK_XFRM
   nl::Fd removal;    // inotify on the directory of the namespace's name
   std::string name;  // the name in it
+  Names names;
+  std::vector<News> first;  // what there was when it began, told at once
 };
 
-// Subscribes. REQUIRES: the calling thread is inside the namespace.
-nl::Status OpenWatch(const nl::Netns& netns, const Nouns& nouns, Watch* watch);
+// What happened since the last time.
+struct Hint {
+  std::vector<News> news;
+  std::vector<ops::SaExpire> expired;
+  bool vague = false;  // and something that is not in them
+};
 
-// The one event thread of an addon instance: epoll over all watches. What happened is not looked at beyond its kind,
-// but for the expiry of an SA, which no dump tells.
+// Subscribes; in another namespace than our own, to what happens where its links lead as well.
+// REQUIRES: the calling thread is inside the session's namespace.
+nl::Status OpenWatch(ops::Session* session, const nl::Netns& netns, const Nouns& nouns, Watch* watch);
+
+// The one event thread of an addon instance: epoll over all watches.
 class Events {
  public:
   enum class Kind { kChanged, kGone };
@@ -49,14 +52,14 @@ class Events {
   nl::Status Add(Watch watch, uint64_t id);
   // Its descriptors are closed when this returns. An unknown id is fine.
   void Remove(uint64_t id);
-  // The receiver is about to look; what happens from now on is worth telling again. Gives what expired up to now.
-  std::vector<ops::SaExpire> Heard(uint64_t id);
+  // What happened up to now. What happens from now on is worth telling again.
+  Hint Heard(uint64_t id);
 
  private:
   struct Entry {
     Watch watch;
     bool told = false;
-    std::vector<ops::SaExpire> expired;
+    Hint hint;
   };
   void Loop();
   void Handle(uint64_t id);

@@ -53,6 +53,7 @@ struct Link {
   std::optional<VethPeer> veth;
   std::optional<PortFlags> port;
   std::optional<nl::Netns> netns;
+  std::optional<int32_t> link_netnsid;  // only in answers: where the peer is, by this namespace's number for it
 };
 
 // A link as the kernel lists it: its master is an index yet.

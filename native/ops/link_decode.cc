@@ -152,7 +152,9 @@ bool DecodeLink(nl::Bytes payload, LinkInfo* info) {
   Link& link = info->link;
   info->index = static_cast<uint32_t>(header.ifi_index);
   link.up = (header.ifi_flags & IFF_UP) != 0;
-  link.kind = "";
+  // A bridge tells of its ports in a family of its own, with the port's flags and not much else.
+  const bool of_bridge = header.ifi_family == AF_BRIDGE;
+  if (!of_bridge) link.kind = "";
   bool good = true;
   nl::Reader reader(payload);
   for (nl::Attr attr; reader.Next(&attr);) {
@@ -173,11 +175,17 @@ bool DecodeLink(nl::Bytes payload, LinkInfo* info) {
       case IFLA_GROUP:
         if (attr.U32(&value)) link.group = value;
         break;
+      case IFLA_LINK_NETNSID:
+        if (int32_t nsid = 0; attr.I32(&nsid)) link.link_netnsid = nsid;
+        break;
+      case IFLA_PROTINFO:
+        if (of_bridge) good = DecodePort(attr.data, &link.port.emplace()) && good;
+        break;
       case IFLA_LINKINFO:
         good = DecodeKind(attr.data, &link) && good;
         break;
       case IFLA_AF_SPEC:
-        good = DecodeAfSpec(attr.data, &link) && good;
+        if (!of_bridge) good = DecodeAfSpec(attr.data, &link) && good;
         break;
     }
   }

@@ -27,8 +27,9 @@ import { Serial } from './serial.ts';
 import { ApiServer, type Method } from './server.ts';
 import { HostSysctls } from './sysctls.ts';
 import { ViewFile } from './view-file.ts';
+import { Wanted } from './wanted.ts';
 
-const passMs = 30_000;
+const resyncSeconds = 30;
 const retryMs = 1000;
 
 /** The owner of this node's kernel. All its state is here; what guards it: nothing, as it is one thread. */
@@ -72,14 +73,15 @@ export class Agent {
     const viewFile = new ViewFile(paths.stateDir, log);
     this.mirror = new Mirror(this.store, viewFile.read(), { log: viewFile });
     const boot = bootId();
-    this.reconciler = new Reconciler(this.kernel, config.node.id, boot);
+    const wanted = new Wanted();
+    this.reconciler = new Reconciler(this.kernel, wanted, config.node.id, boot);
     this.recovery = new Recovery(this.kernel, this.store, this.mirror, log, config.node.id, boot);
     this.queue = new Queue(
       (key) => this.#reconcile(key),
       (key, error, retry) => this.#failed(key, error, retry),
     );
     this.#sysctls = new HostSysctls(join(paths.stateDir, 'sysctls.json'));
-    this.#drift = new Drift(this.kernel, (key) => this.queue.add(key));
+    this.#drift = new Drift(this.kernel, wanted, (key) => this.queue.add(key));
     this.deps = {
       kernel: this.kernel,
       store: this.store,
@@ -181,7 +183,9 @@ export class Agent {
     this.mirror.onChange((change) => this.#changed(change));
     this.recovery.watch();
     this.#drift.watch('', 'node');
-    this.#timers.push(setInterval(() => this.#keys().forEach((key) => this.queue.add(key)), passMs));
+    const resync = this.config.resync ?? resyncSeconds;
+    if (resync > 0)
+      this.#timers.push(setInterval(() => this.#keys().forEach((key) => this.queue.add(key)), resync * 1000));
     this.log.info('in the cluster', { cluster: this.config.cluster, epoch: node.epoch, address: node.underlay });
     const began = performance.now();
     this.passAll().then(

@@ -33,6 +33,8 @@ const shapeBefore = z.strictObject({
   runDir: z.string().optional(),
   socket: z.string().optional(),
   verbose: z.boolean().optional(),
+  /** Seconds between looks at everything, although nothing was heard; 0: never. */
+  resync: z.number().min(0).max(86_400).optional(),
 });
 /** And what `init` adds. */
 const shape = shapeBefore.extend({

@@ -1,37 +1,61 @@
 import type { Kernel } from '../kernel/kernel.ts';
-import type { Noun } from '../kernel/state.ts';
+import type { Hint, News, Noun } from '../kernel/state.ts';
 import type { Key } from '../plan/key.ts';
+import { subjectOf } from '../plan/news.ts';
+import type { Wanted } from './wanted.ts';
 
 const nouns: readonly Noun[] = ['links', 'addrs', 'routes', 'neighs', 'fdb', 'nft'];
-/** Our own changes are heard too, so a burst of them costs one look, not one each. */
+/** Changes come in several events, and an object is not as wanted between them. */
 const settleMs = 50;
+/** A whole look costs: somebody who breaks things all the time gets one a second. */
 const restMs = 1000;
 
-/** Listens to the kernel in the host's and the networks' namespaces, and has a key looked at when something changed there. */
+type Suspect = { readonly news: News; judged: boolean };
+
+/** One namespace that is listened to. */
+type Watch = {
+  readonly path: string;
+  /** To look at when something happened and nobody can say what. */
+  readonly key: Key;
+  readonly stop: AbortController;
+  /** The network's end of a veth pair, by the number its namespace has for the other end's. */
+  readonly veths: Map<number, string>;
+  /** The latest news of each object. */
+  readonly suspects: Map<string, Suspect>;
+  timer?: NodeJS.Timeout | undefined;
+};
+
+/**
+ * Listens to the kernel in the host's and the networks' namespaces and, through these, in those of the endpoints, and has a key
+ * looked at when an object is not as wanted. An event costs one look into a map: our own changes are heard, too.
+ */
 export class Drift {
   readonly #kernel: Kernel;
+  readonly #wanted: Wanted;
   readonly #look: (key: Key) => void;
-  readonly #watches = new Map<string, AbortController>();
+  readonly #watches = new Map<string, Watch>();
   readonly #due = new Map<Key, NodeJS.Timeout>();
   readonly #looked = new Map<Key, number>();
 
-  constructor(kernel: Kernel, look: (key: Key) => void) {
+  constructor(kernel: Kernel, wanted: Wanted, look: (key: Key) => void) {
     this.#kernel = kernel;
+    this.#wanted = wanted;
     this.#look = look;
   }
 
   watch(path: string, key: Key): void {
     if (this.#watches.has(path)) return;
-    const stop = new AbortController();
-    this.#watches.set(path, stop);
-    void this.#listen(path, key, stop.signal);
+    const watch = { path, key, stop: new AbortController(), veths: new Map(), suspects: new Map() };
+    this.#watches.set(path, watch);
+    void this.#listen(watch);
   }
 
   /** Ends the watches of all other namespaces: an open socket keeps a namespace alive. */
   keep(paths: ReadonlySet<string>): void {
-    for (const [path, stop] of this.#watches) {
+    for (const [path, { stop, timer }] of this.#watches) {
       if (paths.has(path)) continue;
       stop.abort();
+      clearTimeout(timer);
       this.#watches.delete(path);
     }
   }
@@ -41,26 +65,59 @@ export class Drift {
     for (const timer of this.#due.values()) clearTimeout(timer);
   }
 
-  async #listen(path: string, key: Key, signal: AbortSignal): Promise<void> {
+  async #listen(watch: Watch): Promise<void> {
+    const { path, key, stop } = watch;
     try {
-      for await (const _ of this.#kernel.watch({ path }, nouns, signal)) this.#soon(key);
+      for await (const hint of this.#kernel.watch({ path }, nouns, stop.signal)) this.#heard(watch, hint);
     } catch {
       this.#soon(key); // no watch: the namespace went meanwhile, or the 30 s pass must do
     }
-    if (this.#watches.get(path)?.signal === signal) this.#watches.delete(path);
+    if (this.#watches.get(path) === watch) this.#watches.delete(path);
+  }
+
+  #heard(watch: Watch, { news, vague }: Hint): void {
+    if (vague) this.#soon(watch.key);
+    for (const each of news) {
+      const { noun, item, nsid } = each;
+      if (noun === 'links' && nsid === undefined && item.kind === 'veth' && item.linkNetnsid !== undefined && item.name)
+        watch.veths.set(item.linkNetnsid, item.name);
+      // An event that says less does not take the place of one that says more.
+      const what = `${nsid ?? ''} ${subjectOf(each)} ${'dev' in item ? item.dev : ''} ${Object.keys(item).length}`;
+      watch.suspects.set(what, { news: each, judged: false });
+    }
+    if (watch.suspects.size > 0) watch.timer ??= setTimeout(() => this.#judge(watch), settleMs);
+  }
+
+  /** What is not as wanted twice in a row is looked at: in between, our own change may have been under way. */
+  #judge(watch: Watch): void {
+    watch.timer = undefined;
+    const looks = new Set<Key>();
+    for (const [what, suspect] of watch.suspects) {
+      const { news, judged } = suspect;
+      const path = this.#whence(watch, news);
+      const key = path === undefined ? undefined : this.#wanted.judge(path, news);
+      if (key === undefined || judged) watch.suspects.delete(what);
+      if (key === undefined) continue;
+      if (judged) looks.add(key);
+      suspect.judged = true;
+    }
+    for (const key of looks) this.#soon(key);
+    if (watch.suspects.size > 0) watch.timer = setTimeout(() => this.#judge(watch), settleMs);
+  }
+
+  #whence({ path, veths }: Watch, { nsid }: News): string | undefined {
+    return nsid === undefined ? path : this.#wanted.behind(path, veths.get(nsid) ?? '');
   }
 
   #soon(key: Key): void {
     if (this.#due.has(key)) return;
     const rest = (this.#looked.get(key) ?? 0) + restMs - Date.now();
-    const timer = setTimeout(
-      () => {
-        this.#due.delete(key);
-        this.#looked.set(key, Date.now());
-        this.#look(key);
-      },
-      Math.max(settleMs, rest),
-    );
-    this.#due.set(key, timer);
+    const look = () => {
+      this.#due.delete(key);
+      this.#looked.set(key, Date.now());
+      this.#look(key);
+    };
+    if (rest <= 0) look();
+    else this.#due.set(key, setTimeout(look, rest));
   }
 }

@@ -8,7 +8,7 @@ import type { Network } from '../model/network.ts';
 import type { Node } from '../model/node.ts';
 import type { NetworkView, View } from '../model/view.ts';
 import { endpointScope } from '../plan/desired/endpoint.ts';
-import { networkScope } from '../plan/desired/network.ts';
+import { networkParts } from '../plan/desired/network.ts';
 import { nodeScope } from '../plan/desired/node.ts';
 import { diff } from '../plan/diff.ts';
 import type { Key } from '../plan/key.ts';
@@ -16,7 +16,9 @@ import { endpointKey, partsOf } from '../plan/key.ts';
 import { isOurNamespace, namespaceOf, placeOf, tableName } from '../plan/names.ts';
 import { order } from '../plan/order.ts';
 import type { Scope, Step, Wish } from '../plan/scope.ts';
+import { merge } from '../plan/scope.ts';
 import { explain } from './explain.ts';
+import type { Wanted } from './wanted.ts';
 
 export type Outcome = {
   steps: readonly Step[];
@@ -34,13 +36,13 @@ export class Reconciler {
   readonly #kernel: Kernel;
   readonly #self: NodeId;
   readonly #boot: string;
-  /** What was last applied for each endpoint; only ever a shortcut. */
-  readonly #applied = new Map<EndpointId, Scope>();
+  readonly #wanted: Wanted;
   /** Networks that have had a whole pass and are in this kernel. */
   readonly #built = new Map<NetworkId, string>();
 
-  constructor(kernel: Kernel, self: NodeId, boot: string) {
+  constructor(kernel: Kernel, wanted: Wanted, self: NodeId, boot: string) {
     this.#kernel = kernel;
+    this.#wanted = wanted;
     this.#self = self;
     this.#boot = boot;
   }
@@ -77,6 +79,7 @@ export class Reconciler {
     const unknown = ({ id, members }: Network) => members.includes(this.#self) && !view.followed.has(id);
     if ([...view.networks.values()].some(unknown)) return { steps: [], gone: [] };
     const want = nodeScope(view, this.#self);
+    this.#wanted.put('node', want);
     const namespaces = (await this.#kernel.namespaces()).filter(isOurNamespace);
     const have = { namespaces, wishes: await this.#readAll(want) };
     // Namespaces are made by the key of their network; here only those of no network go.
@@ -91,10 +94,8 @@ export class Reconciler {
     const gone = followed ? await this.#gone(followed) : [];
     // The view's maps change while this pass waits for the kernel: what it applies is what was there now, and no more.
     const alive = followed && { ...followed, endpoints: without(followed.endpoints, gone) };
-    const scopes = [...(alive?.endpoints.values() ?? [])].map(
-      (endpoint) => [endpoint.id, endpointScope(view, this.#self, (alive as NetworkView).network, endpoint)] as const,
-    );
-    const want = alive ? networkScope(view, self, alive) : { namespaces: [], wishes: [] };
+    const parts = alive ? networkParts(view, self, alive) : new Map<Key, Scope>();
+    const want = merge([...parts.values()]);
     const namespaces = (await this.#kernel.namespaces()).filter((found) => found === name);
     // Made before it is read: a new namespace is not empty, and its sysctls tell what this kernel has.
     for (const missing of want.namespaces.filter((wanted) => !namespaces.includes(wanted))) {
@@ -104,22 +105,28 @@ export class Reconciler {
     const have = { namespaces, wishes: await this.#readAll(want) };
     const steps = order(diff(want, have));
     this.#built.delete(id);
+    this.#wanted.dropNetwork(id);
+    // Before it is done: what the kernel then tells of it is no surprise.
+    for (const [key, scope] of parts) this.#wanted.put(key, scope);
     await this.#apply(steps);
-    for (const endpoint of gone) this.#applied.delete(endpoint.id);
-    if (!alive || want.namespaces.length === 0) return { steps, gone };
-    this.#built.set(id, name);
-    for (const [endpoint, scope] of scopes) this.#applied.set(endpoint, scope);
+    if (want.namespaces.length > 0) this.#built.set(id, name);
     return { steps, gone };
   }
 
   async #endpoint(view: View, { network, endpoints }: NetworkView, id: EndpointId): Promise<Outcome> {
+    const key = endpointKey(network.id, id);
     const endpoint = endpoints.get(id);
-    const have = this.#applied.get(id) ?? { namespaces: [], wishes: [] };
+    const have = this.#wanted.get(key) ?? { namespaces: [], wishes: [] };
     const want = endpoint ? endpointScope(view, this.#self, network, endpoint) : { namespaces: [], wishes: [] };
     const steps = order(diff(want, have));
-    this.#applied.delete(id);
-    await this.#apply(steps);
-    if (endpoint) this.#applied.set(id, want);
+    this.#wanted.drop(key);
+    if (endpoint) this.#wanted.put(key, want);
+    try {
+      await this.#apply(steps);
+    } catch (error) {
+      this.#built.delete(network.id); // what is there now only a whole pass can tell
+      throw error;
+    }
     return { steps, gone: [] };
   }
 

@@ -9,7 +9,10 @@ export interface Kernel {
   read(netns: Netns, query: Query): Promise<NetnsState>;
   /** In order; stops at the first failure, which the error names by index. Not a transaction. */
   apply(netns: Netns, ops: readonly Op[]): Promise<void>;
-  /** Yields when something of these nouns may have changed: a hint to look again, never a fact. Ends on abort or when the namespace dies. */
+  /**
+   * Yields what has changed of these nouns, and in a namespace other than the host's also where its links lead: a hint, as
+   * more may have happened since. The first one tells what links there are. Ends on abort or when the namespace dies.
+   */
   watch(netns: Netns, nouns: readonly Noun[], signal: AbortSignal): AsyncIterable<Hint>;
   /** Identity of the namespace a path leads to; undefined when nothing (or no namespace) is there. */
   identify(path: string): Promise<NetnsId | undefined>;

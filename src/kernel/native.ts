@@ -4,7 +4,7 @@ import type { Secret } from '../model/secret.ts';
 import { KernelError } from './error.ts';
 import type { Kernel, SocketType } from './kernel.ts';
 import type { Op } from './op.ts';
-import type { Hint, Link, Netns, NetnsId, NetnsState, Noun, Query, SaExpire, SaId, Selector } from './state.ts';
+import type { Hint, Link, Netns, NetnsId, NetnsState, Noun, Query, SaId, Selector } from './state.ts';
 
 /** An op as the addon takes it: its key in the open. */
 export type PlainOp = Plain<Op>;
@@ -14,7 +14,7 @@ type Plain<O> = O extends { readonly key: Secret } ? Omit<O, 'key'> & { readonly
 export type Addon = {
   apply(netns: Netns, ops: readonly PlainOp[]): Promise<void>;
   read(netns: Netns, query: Query): Promise<NetnsState>;
-  watch(netns: Netns, nouns: readonly Noun[], listener: (gone: boolean, expired: SaExpire[]) => void): Promise<number>;
+  watch(netns: Netns, nouns: readonly Noun[], listener: (gone: boolean, hint: Hint) => void): Promise<number>;
   unwatch(id: number): void;
   identify(path: string): Promise<NetnsId | undefined>;
   namespaces(): Promise<string[]>;
@@ -78,8 +78,7 @@ class NativeKernel implements Kernel {
 
   async *watch(netns: Netns, nouns: readonly Noun[], signal: AbortSignal): AsyncGenerator<Hint> {
     if (signal.aborted) return;
-    let changed = false;
-    let expired: SaExpire[] = [];
+    let hint: Hint | undefined;
     let over = false;
     let wake = () => {};
     const end = () => {
@@ -89,9 +88,8 @@ class NativeKernel implements Kernel {
     };
     let id = 0;
     id = await this.#ask('watch', nouns.join(', '), netns, () =>
-      this.#addon.watch(netns, nouns, (gone, lately) => {
-        changed = true;
-        expired.push(...lately);
+      this.#addon.watch(netns, nouns, (gone, more) => {
+        hint = hint ? both(hint, more) : more;
         over ||= gone;
         wake();
       }),
@@ -101,16 +99,15 @@ class NativeKernel implements Kernel {
     try {
       if (signal.aborted || this.#closed) return;
       while (!over) {
-        if (!changed) {
+        if (!hint) {
           await new Promise<void>((resolve) => {
             wake = resolve;
           });
         }
         if (over) return;
-        changed = false;
-        const hint = { expired };
-        expired = [];
-        yield hint;
+        const told = hint;
+        hint = undefined;
+        if (told) yield told;
       }
     } finally {
       signal.removeEventListener('abort', end);
@@ -153,6 +150,15 @@ class NativeKernel implements Kernel {
   #check(): void {
     if (this.#closed) throw new Error('the kernel has been closed');
   }
+}
+
+function both(before: Hint, more: Hint): Hint {
+  const { news, expired, vague } = before;
+  return {
+    news: [...news, ...more.news],
+    expired: [...expired, ...more.expired],
+    vague: vague || more.vague,
+  };
 }
 
 /** The one place where a key is revealed: for the addon, which copies it and wipes the copy. */

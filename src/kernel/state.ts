@@ -51,6 +51,8 @@ export type Link = {
   readonly port?: PortFlags;
   /** Only for link.add: birth in another namespace than the one the request is made in (IFLA_NET_NS_FD). */
   readonly netns?: Netns;
+  /** Only read: the namespace its other end is in, by this namespace's number for it (`ip link`: link-netnsid). */
+  readonly linkNetnsid?: number;
 };
 
 /** `ip addr`: address with prefix length on a link. */
@@ -200,8 +202,28 @@ export type XfrmStat = { readonly name: string; readonly count: number };
 /** An SA that has reached a limit: `hard`, it is gone; otherwise it goes on, and it is time for another (`ip xfrm monitor expire`). */
 export type SaExpire = SaId & { readonly reqid: number; readonly hard: boolean };
 
-/** Something may have changed: look again. What has expired since the last hint is told, as no dump does; an overrun can lose it, then counters and limits tell. */
-export type Hint = { readonly expired: readonly SaExpire[] };
+/** One object as an event tells it: what the event does not say is absent, the link's name among it. */
+export type News = {
+  readonly [N in Watched]: {
+    readonly noun: N;
+    readonly item: Partial<NetnsState[N][number]>;
+    /** It is not there any more, or is nothing a read would list (a permanent neighbour that ages, say). */
+    readonly gone: boolean;
+    /** Of another namespace, by the watched one's number for it: linkNetnsid of the link that leads there. */
+    readonly nsid?: number;
+  };
+}[Watched];
+type Watched = 'links' | 'addrs' | 'routes' | 'rules' | 'neighs' | 'fdb';
+
+/**
+ * What happened since the last hint, in order. `vague`: something else did (nft, SAs, policies, more than the socket could
+ * hold): look again. What has expired is told, as no dump does; an overrun can lose it, then counters and limits tell.
+ */
+export type Hint = {
+  readonly news: readonly News[];
+  readonly expired: readonly SaExpire[];
+  readonly vague: boolean;
+};
 
 /** Path below /proc/sys: `net/ipv4/ip_forward`. */
 export type Sysctl = { readonly key: string; readonly value: string };

@@ -2,6 +2,7 @@ import type { Op } from '../kernel/op.ts';
 import type { Link, Netns, NetnsState, Sysctl } from '../kernel/state.ts';
 import { host } from '../kernel/state.ts';
 import { bornVxlan, isOurs, placeOf, vxlan } from './names.ts';
+import { nameOf } from './news.ts';
 import type { Scope, Step } from './scope.ts';
 import { nothing } from './scope.ts';
 
@@ -38,21 +39,21 @@ function diffState(netns: Netns, want: NetnsState, have: NetnsState): Step[] {
   return [
     ...diffLinks(netns, want.links, have.links),
     ...want.sysctls.filter((sysctl) => differs(sysctl, want, have)).map((sysctl) => here({ op: 'sysctl.set', sysctl })),
-    ...diffList(want.addrs, have.addrs, (a) => `${a.dev} ${a.address}`, ['nodad'], {
+    ...diffList(want.addrs, have.addrs, (a) => `${a.dev} ${nameOf.addrs(a)}`, ['nodad'], {
       set: (addr) => here({ op: 'addr.set', addr }),
     }),
-    ...diffList(want.routes, have.routes, (r) => `${r.dst} ${r.table ?? 254} ${r.protocol}`, [], {
+    ...diffList(want.routes, have.routes, nameOf.routes, [], {
       set: (route) => here({ op: 'route.set', route }),
       del: (route) => isOurs.route(route) && here({ op: 'route.del', route }),
     }),
-    ...diffList(want.rules, have.rules, (r) => `${r.family} ${r.priority}`, [], {
+    ...diffList(want.rules, have.rules, nameOf.rules, [], {
       set: (rule) => here({ op: 'rule.set', rule }),
     }),
-    ...diffList(want.neighs, have.neighs, (n) => `${n.dev} ${n.dst}`, [], {
+    ...diffList(want.neighs, have.neighs, (n) => `${n.dev} ${nameOf.neighs(n)}`, [], {
       set: (neigh) => here({ op: 'neigh.set', neigh }),
       del: (neigh) => isOurs.neigh(neigh) && here({ op: 'neigh.del', neigh }),
     }),
-    ...diffList(want.fdb, have.fdb, (f) => `${f.via} ${f.lladdr} ${f.via === 'self' ? f.dev : ''}`, [], {
+    ...diffList(want.fdb, have.fdb, (f) => `${nameOf.fdb(f)} ${f.via === 'self' ? f.dev : ''}`, [], {
       set: (fdb) => here({ op: 'fdb.set', fdb }),
       del: (fdb) => isOurs.fdb(fdb) && here({ op: 'fdb.del', fdb }),
     }),
@@ -129,7 +130,7 @@ function differs(sysctl: Sysctl, want: NetnsState, have: NetnsState): boolean {
 }
 
 /** Does `have` agree with every field that `want` names? */
-function covers(have: unknown, want: unknown, writeOnly: readonly PropertyKey[]): boolean {
+export function covers(have: unknown, want: unknown, writeOnly: readonly PropertyKey[]): boolean {
   if (want === undefined || have === want) return true;
   if (typeof want !== 'object' || want === null || typeof have !== 'object' || have === null) return false;
   return Object.entries(want).every(

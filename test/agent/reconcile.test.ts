@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Reconciler } from '../../src/agent/reconcile.ts';
+import { Wanted } from '../../src/agent/wanted.ts';
 import type { Op } from '../../src/kernel/op.ts';
 import { endpointKey } from '../../src/plan/key.ts';
 import { FakeKernel } from '../support/fake-kernel.ts';
@@ -18,7 +19,7 @@ function setup() {
     kernel.addNetns(one.netns);
     kernel.inodes.set(one.netns, one.born.inode);
   }
-  return { kernel, reconciler: new Reconciler(kernel, a.id, 'boot') };
+  return { kernel, reconciler: new Reconciler(kernel, new Wanted(), a.id, 'boot') };
 }
 
 test('a second pass finds nothing to do', async () => {
@@ -28,7 +29,7 @@ test('a second pass finds nothing to do', async () => {
   assert.deepEqual((await reconciler.run(world, app.id)).steps, []);
   await reconciler.run(world, 'node');
   assert.deepEqual((await reconciler.run(world, 'node')).steps, []);
-  const adopted = new Reconciler(kernel, a.id, 'boot');
+  const adopted = new Reconciler(kernel, new Wanted(), a.id, 'boot');
   assert.deepEqual((await adopted.run(world, app.id)).steps, [], 'a new agent adopts what it finds');
 });
 
@@ -63,7 +64,7 @@ test('a namespace that ended, was replaced, or belongs to an earlier boot is gon
     await reconciler.run(world, app.id);
     if (harm === 'ended') kernel.spaces.delete(here.netns);
     if (harm === 'replaced') kernel.inodes.set(here.netns, 7);
-    const later = harm === 'rebooted' ? new Reconciler(kernel, a.id, 'another boot') : reconciler;
+    const later = harm === 'rebooted' ? new Reconciler(kernel, new Wanted(), a.id, 'another boot') : reconciler;
     const { gone } = await later.run(world, app.id);
     assert.deepEqual(
       gone.map(({ name }) => name),

@@ -14,6 +14,9 @@ let cluster: Cluster;
 let b1: EndpointJson;
 before(async () => {
   cluster = await Cluster.start({ guests: 2 });
+  // What is repaired here is repaired because the kernel said so.
+  await cluster.b.stopAgent();
+  await cluster.b.startAgent('--resync 0');
   await cluster.network('app --subnet 10.9.0.0/16 --subnet fd09::/64');
   b1 = await cluster.b.attach('app', 'b1');
 });
@@ -136,14 +139,12 @@ describe('namespaces', () => {
 
 describe('what others break in our namespaces is repaired', () => {
   const ns = 'warren-1048576';
+  const port = `$(ip -n ${ns} -o link show master br0 | grep -o 'w[a-z2-7]*@' | tr -d @ | head -1)`;
   const harms: readonly (readonly [what: string, harm: string])[] = [
     ['the vxlan device', `ip -n ${ns} link del vx0`],
     ['the bridge', `ip -n ${ns} link del br0`],
     ['the uplink', `ip -n ${ns} link del up0`],
-    [
-      'a port of the bridge',
-      `ip -n ${ns} link set $(ip -n ${ns} -o link show master br0 | grep -o 'w[a-z2-7]*@' | tr -d @ | head -1) nomaster`,
-    ],
+    ['a port of the bridge', `ip -n ${ns} link set ${port} nomaster`],
     ['the gateway’s address', `ip -n ${ns} addr flush dev br0`],
     [
       'every FDB entry of vx0',
@@ -154,7 +155,20 @@ describe('what others break in our namespaces is repaired', () => {
     ['the MTU', `ip -n ${ns} link set vx0 mtu 1300; ip -n ${ns} link set br0 mtu 1300`],
     ['a link that is down', `ip -n ${ns} link set br0 down`],
     ['the default route', `ip -n ${ns} route del default`],
+    ['a port that learns', `bridge -n ${ns} link set dev ${port} learning on`],
     ['the host’s nft table', 'nft delete table inet warren'],
+    ['addresses of the host’s end of the uplink', 'ip addr flush dev wup1048576'],
+    ['the host’s end of the uplink, down', 'ip link set wup1048576 down'],
+    ['a container’s addresses', 'ip -n b1 addr flush dev eth0'],
+    [
+      'a container’s IPv6 address',
+      `ip -n b1 addr del $(ip -n b1 -o -6 addr show dev eth0 scope global | awk '{print $4}') dev eth0`,
+    ],
+    ['a container’s default route', 'ip -n b1 route del default'],
+    ['a container’s MTU', 'ip -n b1 link set eth0 mtu 1280'],
+    ['a container’s MAC', 'ip -n b1 link set eth0 address 02:00:00:00:00:01'],
+    ['a container’s interface, down', 'ip -n b1 link set eth0 down'],
+    ['a container’s interface', 'ip -n b1 link del eth0'],
   ];
   let before_: string;
   const shape = async (): Promise<string> => {
@@ -162,7 +176,10 @@ describe('what others break in our namespaces is repaired', () => {
       ip -n ${ns} -o link | sed 's/^[0-9]*: //; s/@[^:]*//; s/ qdisc.*master/ master/; s/state.*//' | sort
       ip -n ${ns} -o addr | sed 's/^[0-9]*: //; s/valid_lft.*//' | sort; ip -n ${ns} route; ip -n ${ns} -6 route | grep -v '^fe80\\|^anycast\\|^multicast' | sort
       bridge -n ${ns} fdb show | grep extern_learn | sed 's/link-netnsid.*//' | sort; ip -n ${ns} neigh show nud permanent | sort
-      ip netns exec ${ns} nft list ruleset; nft list ruleset`);
+      ip netns exec ${ns} nft list ruleset; nft list ruleset; bridge -n ${ns} -d link show | grep -o 'w[a-z2-7]*@\\|learning o[nf]*' | sort
+      ip -o addr show dev wup1048576 | sed 's/^[0-9]*: //; s/valid_lft.*//' | sort; ip -o link show wup1048576 | grep -o 'mtu.*UP'
+      ip -n b1 -o link show eth0 | grep -o 'mtu.*'; ip -n b1 -o addr show dev eth0 | sed 's/^[0-9]*: //; s/valid_lft.*//' | grep -v fe80 | sort
+      ip -n b1 route; ip -n b1 -6 route | grep -v '^fe80\\|^anycast\\|^multicast' | sort`);
     return lines;
   };
   /** Passes of b's agent that found something to do. */

@@ -52,8 +52,8 @@ export class Host {
   }
 
   /** Starts the agent and waits until it is in the cluster and everything is as wished. */
-  async startAgent(): Promise<void> {
-    this.#agent = this.guest.spawn('exec warren agent -v >>/lab/$(hostname).agent 2>&1');
+  async startAgent(options = ''): Promise<void> {
+    this.#agent = this.guest.spawn(`exec warren agent -v ${options} >>/lab/$(hostname).agent 2>&1`);
     await this.settled();
   }
 

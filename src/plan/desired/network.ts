@@ -5,6 +5,8 @@ import { gatewayOf, withPrefix } from '../../model/ip.ts';
 import type { Network } from '../../model/network.ts';
 import type { Node } from '../../model/node.ts';
 import type { NetworkView, View } from '../../model/view.ts';
+import type { Key } from '../key.ts';
+import { endpointKey } from '../key.ts';
 import { mtuOf } from '../mtu.ts';
 import {
   bridge,
@@ -30,12 +32,19 @@ export function isHere(followed: NetworkView, self: NodeId): boolean {
   return false;
 }
 
-/** The whole network on this node: bridge, vxlan, uplink, and every endpoint, local and remote. */
+/** The whole network on this node, in the parts that change together: itself (bridge, vxlan, uplink), and each endpoint. */
+export function networkParts(view: View, self: Node, followed: NetworkView): ReadonlyMap<Key, Scope> {
+  const parts = new Map<Key, Scope>();
+  if (!isHere(followed, self.id)) return parts;
+  const { network, endpoints } = followed;
+  parts.set(network.id, merge([fabric(view, self, network), ...(network.internal ? [] : [egress(self, network)])]));
+  for (const endpoint of endpoints.values())
+    parts.set(endpointKey(network.id, endpoint.id), endpointScope(view, self.id, network, endpoint));
+  return parts;
+}
+
 export function networkScope(view: View, self: Node, followed: NetworkView): Scope {
-  const { network } = followed;
-  if (!isHere(followed, self.id)) return { namespaces: [], wishes: [] };
-  const endpoints = [...followed.endpoints.values()].map((endpoint) => endpointScope(view, self.id, network, endpoint));
-  return merge([fabric(view, self, network), ...(network.internal ? [] : [egress(self, network)]), ...endpoints]);
+  return merge([...networkParts(view, self, followed).values()]);
 }
 
 /** Set before any link is born, which then inherits `default`. */
