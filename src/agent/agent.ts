@@ -63,6 +63,8 @@ export class Agent {
   #api: ApiServer | undefined;
   #lease: Lease | undefined;
   #stopping = false;
+  /** Keys that are looked at because the kernel was not as wanted. */
+  readonly #suspected = new Set<Key>();
 
   constructor(config: Config, paths: Paths, log: Log) {
     this.config = config;
@@ -81,7 +83,7 @@ export class Agent {
       (key, error, retry) => this.#failed(key, error, retry),
     );
     this.#sysctls = new HostSysctls(join(paths.stateDir, 'sysctls.json'));
-    this.#drift = new Drift(this.kernel, wanted, (key) => this.queue.add(key));
+    this.#drift = new Drift(this.kernel, wanted, (key, why) => this.#suspect(key, why));
     this.deps = {
       kernel: this.kernel,
       store: this.store,
@@ -216,7 +218,9 @@ export class Agent {
     if (!view || !this.#self || this.mirror.frozen) return;
     const began = Date.now();
     if (key === 'node') this.#sysctls.remember(await this.#forwardingBefore(view));
+    const suspected = this.#suspected.delete(key);
     const { steps, gone } = await this.reconciler.run(view, key);
+    if (suspected && steps.length > 0) this.passes.driftFixed++;
     this.passes.lastAt = new Date().toISOString();
     this.passes.ok = true;
     this.passes.lastError = null;
@@ -259,6 +263,12 @@ export class Agent {
   #watchBuilt(): void {
     for (const [id, namespace] of this.reconciler.built) this.#drift.watch(`/run/netns/${namespace}`, id);
     this.#drift.keep(new Set(['', ...[...this.reconciler.built.values()].map((name) => `/run/netns/${name}`)]));
+  }
+
+  #suspect(key: Key, why: string): void {
+    this.log.debug('looking', { key, why });
+    this.#suspected.add(key);
+    this.queue.add(key);
   }
 
   #failed(key: Key, error: unknown, retry: number): void {

@@ -32,12 +32,12 @@ type Watch = {
 export class Drift {
   readonly #kernel: Kernel;
   readonly #wanted: Wanted;
-  readonly #look: (key: Key) => void;
+  readonly #look: (key: Key, why: string) => void;
   readonly #watches = new Map<string, Watch>();
   readonly #due = new Map<Key, NodeJS.Timeout>();
   readonly #looked = new Map<Key, number>();
 
-  constructor(kernel: Kernel, wanted: Wanted, look: (key: Key) => void) {
+  constructor(kernel: Kernel, wanted: Wanted, look: (key: Key, why: string) => void) {
     this.#kernel = kernel;
     this.#wanted = wanted;
     this.#look = look;
@@ -70,20 +70,23 @@ export class Drift {
     try {
       for await (const hint of this.#kernel.watch({ path }, nouns, stop.signal)) this.#heard(watch, hint);
     } catch {
-      this.#soon(key); // no watch: the namespace went meanwhile, or the 30 s pass must do
+      this.#soon(key, `${path} cannot be watched`); // it went meanwhile, or the 30 s pass must do
     }
     if (this.#watches.get(path) === watch) this.#watches.delete(path);
   }
 
   #heard(watch: Watch, { news, vague }: Hint): void {
-    if (vague) this.#soon(watch.key);
+    if (vague) this.#soon(watch.key, `something happened in ${watch.path || 'the host'}`);
     for (const each of news) {
       const { noun, item, nsid } = each;
       if (noun === 'links' && nsid === undefined && item.kind === 'veth' && item.linkNetnsid !== undefined && item.name)
         watch.veths.set(item.linkNetnsid, item.name);
-      // An event that says less does not take the place of one that says more.
-      const what = `${nsid ?? ''} ${subjectOf(each)} ${'dev' in item ? item.dev : ''} ${Object.keys(item).length}`;
-      watch.suspects.set(what, { news: each, judged: false });
+      const what = `${nsid ?? ''} ${subjectOf(each)} ${'dev' in item ? item.dev : ''}`;
+      const before = watch.suspects.get(what)?.news;
+      // What a bridge says of a port is not all of the link.
+      const partly = noun === 'links' && item.kind === undefined && before?.noun === 'links';
+      const latest = partly ? { ...each, item: { ...before.item, ...item } } : each;
+      watch.suspects.set(what, { news: latest, judged: false });
     }
     if (watch.suspects.size > 0) watch.timer ??= setTimeout(() => this.#judge(watch), settleMs);
   }
@@ -91,17 +94,15 @@ export class Drift {
   /** What is not as wanted twice in a row is looked at: in between, our own change may have been under way. */
   #judge(watch: Watch): void {
     watch.timer = undefined;
-    const looks = new Set<Key>();
     for (const [what, suspect] of watch.suspects) {
       const { news, judged } = suspect;
       const path = this.#whence(watch, news);
       const key = path === undefined ? undefined : this.#wanted.judge(path, news);
       if (key === undefined || judged) watch.suspects.delete(what);
       if (key === undefined) continue;
-      if (judged) looks.add(key);
+      if (judged) this.#soon(key, `${subjectOf(news)} in ${path || 'the host'} is ${news.gone ? 'gone' : 'another'}`);
       suspect.judged = true;
     }
-    for (const key of looks) this.#soon(key);
     if (watch.suspects.size > 0) watch.timer = setTimeout(() => this.#judge(watch), settleMs);
   }
 
@@ -109,13 +110,13 @@ export class Drift {
     return nsid === undefined ? path : this.#wanted.behind(path, veths.get(nsid) ?? '');
   }
 
-  #soon(key: Key): void {
+  #soon(key: Key, why: string): void {
     if (this.#due.has(key)) return;
     const rest = (this.#looked.get(key) ?? 0) + restMs - Date.now();
     const look = () => {
       this.#due.delete(key);
       this.#looked.set(key, Date.now());
-      this.#look(key);
+      this.#look(key, why);
     };
     if (rest <= 0) look();
     else this.#due.set(key, setTimeout(look, rest));
