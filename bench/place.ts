@@ -162,6 +162,8 @@ export async function build(): Promise<Place> {
     stop: async () => {
       await a.stopAgent();
       await b.stopAgent();
+      // This namespace lives on, and a vxlan device keeps its vni in it for as long as there is one.
+      sh('for name in $(ls /run/netns); do ip -n $name link del vx0 2>/dev/null || true; ip netns del $name; done');
       other.kill('SIGKILL');
       store.kill('SIGKILL');
     },

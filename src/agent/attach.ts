@@ -60,6 +60,7 @@ async function attachHere(
   const { store, mirror, queue, reconciler } = deps;
   const again = existing(mirror, network, wish, netns);
   if (again) return again;
+  await reconciler.swept(wish.netns);
   const place = { boot: deps.boot, ...netns, ...(await look(deps.kernel, wish.netns)) };
   const endpoint = await attach(store, deps.self(), network, wish, place);
   try {

@@ -13,11 +13,12 @@ import { nodeScope } from '../plan/desired/node.ts';
 import { diff } from '../plan/diff.ts';
 import type { Key } from '../plan/key.ts';
 import { endpointKey, partsOf } from '../plan/key.ts';
-import { isOurNamespace, namespaceOf, placeOf, tableName } from '../plan/names.ts';
+import { isOurNamespace, leaving, namespaceOf, placeOf, tableName } from '../plan/names.ts';
 import { order } from '../plan/order.ts';
 import type { Scope, Step, Wish } from '../plan/scope.ts';
 import { merge } from '../plan/scope.ts';
 import { explain } from './explain.ts';
+import { Sweeper } from './sweep.ts';
 import type { Wanted } from './wanted.ts';
 
 export type Outcome = {
@@ -37,12 +38,14 @@ export class Reconciler {
   readonly #self: NodeId;
   readonly #boot: string;
   readonly #wanted: Wanted;
+  readonly #sweeper: Sweeper;
   /** Networks that have had a whole pass and are in this kernel. */
   readonly #built = new Map<NetworkId, string>();
 
   constructor(kernel: Kernel, wanted: Wanted, self: NodeId, boot: string) {
     this.#kernel = kernel;
     this.#wanted = wanted;
+    this.#sweeper = new Sweeper(kernel, leaving);
     this.#self = self;
     this.#boot = boot;
   }
@@ -55,6 +58,11 @@ export class Reconciler {
   /** The cheapest key that makes an endpoint right. */
   keyFor(network: NetworkId, endpoint: EndpointId): Key {
     return this.#built.has(network) ? endpointKey(network, endpoint) : network;
+  }
+
+  /** Resolves when what was detached from a namespace is out of it: a name there is free again. */
+  async swept(path: string): Promise<void> {
+    await this.#sweeper.swept(path);
   }
 
   async run(view: View, key: Key): Promise<Outcome> {
@@ -121,6 +129,7 @@ export class Reconciler {
     const steps = order(diff(want, have));
     this.#wanted.drop(key);
     if (endpoint) this.#wanted.put(key, want);
+    else for (const { netns } of have.wishes) if (placeOf(netns) === 'endpoint') this.#sweeper.expect(netns.path);
     try {
       await this.#apply(steps);
     } catch (error) {
@@ -162,9 +171,14 @@ export class Reconciler {
 
   async #apply(steps: readonly Step[]): Promise<void> {
     for (let from = 0; from < steps.length; ) {
-      const netns = steps[from]?.netns ?? host;
-      let to = from;
-      while (to < steps.length && steps[to]?.netns.path === netns.path) to++;
+      const { netns = host, op } = steps[from] ?? {};
+      let to = from + 1;
+      if (op?.op === 'link.delgroup') {
+        this.#sweeper.sweep(netns.path);
+        from = to;
+        continue;
+      }
+      while (to < steps.length && steps[to]?.netns.path === netns.path && steps[to]?.op.op !== 'link.delgroup') to++;
       await this.#kernel
         .apply(
           netns,

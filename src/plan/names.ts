@@ -27,6 +27,9 @@ export const isOurNamespace = (name: string): boolean => /^warren-\d{7}$/.test(n
 export const hostUplink = (vni: Vni): string => `wup${vni}`;
 /** Name a vxlan device is born under: its own is checked against the host's links, where there may be a vx0. */
 export const bornVxlan = (vni: Vni): string => `wvx${vni}`;
+/** Link group of host ends that carry nothing any more and are about to be deleted, all together. */
+export const leaving = 119_119;
+export const isHostEnd = (link: string): boolean => /^w[a-z2-7]{12}$/.test(link);
 export const hostEnd = (id: EndpointId): string => `w${id.slice(0, 12)}`;
 
 type Place = 'host' | 'network' | 'endpoint';

@@ -20,6 +20,7 @@ const ranks: readonly (readonly [place: string, ops: readonly Op['op'][]])[] = [
   ['endpoint', ['route.del', 'rule.del', 'addr.del']],
   ['network', ['fdb.del', 'neigh.del', 'route.del', 'rule.del', 'addr.del', 'nft.del']],
   ['host', ['route.del', 'rule.del', 'addr.del', 'link.del', 'nft.del']],
+  ['network', ['link.delgroup']],
   ['host', ['netns.del']],
 ];
 

@@ -45,6 +45,7 @@ test('one endpoint’s change is one endpoint’s work, and leaves what a whole 
   const less = view([a, b], [app], [here]);
   await reconciler.run(less, endpointKey(app.id, second.id));
   await reconciler.run(less, endpointKey(app.id, there.id));
+  await reconciler.swept(second.netns);
   assert.deepEqual((await reconciler.run(less, app.id)).steps, []);
 });
 

@@ -102,6 +102,9 @@ export class FakeKernel implements Kernel {
         space.links.set(name, { ...(link as Link), ...op.link, name });
         return;
       }
+      case 'link.delgroup':
+        for (const [name, link] of space.links) if ((link as Link).group === op.group) space.links.delete(name);
+        return;
       case 'link.del':
         space.links.delete(op.name);
         return;

@@ -97,13 +97,14 @@ function policyText(policy: Policy): string {
 }
 
 function linkText(link: Link): string {
-  const { name, kind, mtu, address, up, master, addrGenMode, port, vxlan, bridge, veth, netns } = link;
+  const { name, kind, mtu, address, up, master, group, addrGenMode, port, vxlan, bridge, veth, netns } = link;
   const parts = [
     name,
     address && `address ${address}`,
     mtu && `mtu ${mtu}`,
     up === undefined ? undefined : up ? 'up' : 'down',
     master === null ? 'nomaster' : master && `master ${master}`,
+    group && `group ${group}`,
     addrGenMode && `addrgenmode ${addrGenMode}`,
     netns && `netns ${netns.path.replace('/run/netns/', '')}`,
     kind && `type ${kind}`,
