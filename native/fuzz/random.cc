@@ -22,8 +22,8 @@ void Attributes(Random* random, int depth, std::vector<uint8_t>* out) {
     if (depth < 4 && (*random)() % 3 == 0) {
       Attributes(random, depth + 1, &payload);
     } else {
-      const size_t sizes[] = {0, 1, 2, 4, 6, 8, 16, (*random)() % 40};
-      payload.resize(sizes[(*random)() % 8]);
+      const size_t sizes[] = {0, 1, 2, 4, 6, 8, 16, 24, 64, 72, (*random)() % 160};
+      payload.resize(sizes[(*random)() % 11]);
       for (uint8_t& byte : payload) byte = static_cast<uint8_t>((*random)());
     }
     uint16_t length = static_cast<uint16_t>(payload.size() + 4);
@@ -48,8 +48,9 @@ int main(int argc, char** argv) {
   uint64_t runs = 0;
   for (; (runs & 1023) != 0 || std::chrono::steady_clock::now() < end; ++runs) {
     std::vector<uint8_t> input{static_cast<uint8_t>(random())};
-    const size_t headers[] = {0, 8, 12, 16, random() % 32};
-    input.resize(1 + headers[random() % 5]);
+    // The long ones are xfrm_userpolicy_info, xfrm_usersa_info and xfrm_user_expire.
+    const size_t headers[] = {0, 8, 12, 16, random() % 32, 168, 224, 232};
+    input.resize(1 + headers[random() % 8]);
     for (size_t i = 1; i < input.size(); ++i) input[i] = static_cast<uint8_t>(random() % 4 ? random() % 12 : random());
     Attributes(&random, 0, &input);
     // A heap copy of just this size, so that the sanitizer sees the first byte too far.
