@@ -13,13 +13,16 @@
 #include "ops/nft.h"
 #include "ops/route.h"
 #include "ops/rule.h"
+#include "ops/xfrm_policy.h"
+#include "ops/xfrm_sa.h"
+#include "ops/xfrm_stat.h"
 
 using namespace warren;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const nl::Bytes payload(data + 1, size - 1);
-  switch (data[0] % 9) {
+  switch (data[0] % 13) {
     case 0: {
       nl::Messages messages(payload);
       nlmsghdr header;
@@ -68,6 +71,28 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     case 8:
       ops::NftBody(std::string(payload.begin(), payload.end()));
       break;
+    case 9: {
+      ops::SaInfo info;
+      if (ops::DecodeSa(payload, &info)) ops::ToText(info.sa.id.dst), ops::ToText(info.sa.src);
+      break;
+    }
+    case 10: {
+      ops::SaExpire expire;
+      if (ops::DecodeSaExpire(payload, &expire)) ops::ToText(expire.id.dst);
+      break;
+    }
+    case 11: {
+      ops::PolicyInfo info;
+      if (!ops::DecodePolicy(payload, &info)) break;
+      ops::ToText(info.policy.id.selector.src), ops::ToText(info.policy.id.selector.dst);
+      for (const ops::Tmpl& tmpl : info.policy.tmpls) ops::ToText(tmpl.src), ops::ToText(tmpl.dst);
+      break;
+    }
+    case 12: {
+      std::vector<ops::XfrmStat> stats;
+      ops::ParseXfrmStat(std::string(payload.begin(), payload.end()), &stats);
+      break;
+    }
   }
   return 0;
 }

@@ -105,8 +105,8 @@ using Op = std::variant<OpLinkAdd, OpLinkSet, OpLinkDel, OpLinkDelGroup, OpAddrS
                         OpPolicyAdd, OpPolicySet, OpPolicyDel, OpSysctlSet, OpNftSet, OpNftDel, OpNetnsAdd, OpNetnsDel>;
 
 // In order; stops at the first failure and says which it was. Neighbours of one kind that are one small message each
-// (addr, route, neigh, fdb, sa, policy) go out together: of such a run, those after the failed one may have been done too.
-// REQUIRES: the calling thread is inside the session's namespace.
+// (addr, route, neigh, fdb, sa, policy) go out together: of such a run, those after the failed one may have been done
+// too. REQUIRES: the calling thread is inside the session's namespace.
 nl::Status Apply(Session* session, Nft* nft, const std::vector<Op>& ops, size_t* failed);
 
 // The messages one op becomes; empty for those that are none (sysctl, nft, netns). For golden tests.

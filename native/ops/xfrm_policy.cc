@@ -76,9 +76,9 @@ bool DecodeSelector(const xfrm_selector& wire, Selector* selector, bool* partial
   selector->src.length = wire.prefixlen_s;
   selector->dst.length = wire.prefixlen_d;
   selector->proto = wire.proto;
-  const bool ports =
-      DecodePort(wire.sport, wire.sport_mask, &selector->sport) & DecodePort(wire.dport, wire.dport_mask, &selector->dport);
-  *partial = !ports || wire.ifindex != 0 || wire.user != 0;
+  const bool sport = DecodePort(wire.sport, wire.sport_mask, &selector->sport);
+  const bool dport = DecodePort(wire.dport, wire.dport_mask, &selector->dport);
+  *partial = !sport || !dport || wire.ifindex != 0 || wire.user != 0;
   const size_t bits = selector->dst.ip.size() * 8;
   return wire.prefixlen_s <= bits && wire.prefixlen_d <= bits;
 }

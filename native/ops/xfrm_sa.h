@@ -48,11 +48,11 @@ struct Sa {
   SaId id;
   Ip src;
   uint32_t reqid = 0;
-  uint8_t mode = 0;           // XFRM_MODE_*
-  std::optional<Aead> aead;   // REQUIRED in requests
-  bool esn = false;           // 64-bit sequence numbers
+  uint8_t mode = 0;          // XFRM_MODE_*
+  std::optional<Aead> aead;  // requests must have one
+  bool esn = false;          // 64-bit sequence numbers
   uint32_t replay_window = 0;
-  std::optional<bool> out;    // the one direction it is for (XFRMA_SA_DIR)
+  std::optional<bool> out;  // the one direction it is for (XFRMA_SA_DIR)
   std::optional<Encap> encap;
   SaLimit soft, hard;
 };

@@ -26,6 +26,27 @@ const features: readonly { op: string; subject: RegExp; errno: readonly string[]
     feature: 'libnftables',
     hint: 'install it with: apt-get install libnftables1',
   },
+  {
+    op: 'sa.add',
+    subject: /./,
+    errno: ['EPROTONOSUPPORT'],
+    feature: 'IPsec (ESP)',
+    hint: 'load it with: modprobe -a xfrm_user esp4 esp6',
+  },
+  {
+    op: 'sa.add',
+    subject: /./,
+    errno: ['ENOSYS', 'ENOENT'],
+    feature: 'a cipher of IPsec',
+    hint: 'load it with: modprobe -a gcm seqiv chacha20poly1305',
+  },
+  ...['policy.add', 'policy.set'].map((op) => ({
+    op,
+    subject: /./,
+    errno: ['EPROTONOSUPPORT'],
+    feature: 'IPsec (xfrm)',
+    hint: 'load it with: modprobe xfrm_user',
+  })),
 ];
 
 /** What a kernel error means to the person who asked; one it has no better words for stays as it is. */

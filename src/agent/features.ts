@@ -1,5 +1,20 @@
 import type { Kernel } from '../kernel/kernel.ts';
 import type { Op } from '../kernel/op.ts';
+import type { Sa } from '../kernel/state.ts';
+import { Secret } from '../model/secret.ts';
+
+const sa: Sa = {
+  src: '192.0.2.1',
+  dst: '192.0.2.2',
+  spi: 256,
+  reqid: 0,
+  mode: 'transport',
+  aead: { name: 'rfc4106(gcm(aes))', icv: 128 },
+  esn: true,
+  replayWindow: 128,
+};
+/** Of nothing that ever carries traffic. */
+const key = new Secret(new Uint8Array(36));
 
 const probes: Readonly<Record<string, Op>> = {
   bridge: { op: 'link.add', link: { name: 'p0', kind: 'bridge' } },
@@ -20,6 +35,15 @@ const probes: Readonly<Record<string, Op>> = {
       text: 'chain probe {\n\ttype nat hook postrouting priority srcnat; policy accept;\n}',
     },
   },
+  esp: { op: 'sa.add', sa, key },
+  esp6: { op: 'sa.add', sa: { ...sa, src: '2001:db8::1', dst: '2001:db8::2' }, key },
+  chacha20poly1305: {
+    op: 'sa.add',
+    sa: { ...sa, spi: 257, aead: { name: 'rfc7539esp(chacha20,poly1305)', icv: 128 } },
+    key,
+  },
+  /** Kernels that do not know directions want a window of every SA with ESN. */
+  saDir: { op: 'sa.add', sa: { ...sa, spi: 258, dir: 'out', replayWindow: 0 }, key },
 };
 
 let known: Promise<Record<string, boolean>> | undefined;

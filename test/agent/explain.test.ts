@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { explain } from '../../src/agent/explain.ts';
+import { KernelError } from '../../src/kernel/error.ts';
+import { WarrenError } from '../../src/model/error.ts';
+
+const error = (op: string, code: string) =>
+  new KernelError({ op, subject: 'src 192.0.2.1 dst 192.0.2.2', errno: 1, code, index: 0 });
+
+test('a kernel without IPsec, ESP or the cipher is a feature missing', () => {
+  for (const [op, code, word] of [
+    ['policy.add', 'EPROTONOSUPPORT', /xfrm/],
+    ['policy.set', 'EPROTONOSUPPORT', /xfrm/],
+    ['sa.add', 'EPROTONOSUPPORT', /ESP/],
+    ['sa.add', 'ENOSYS', /cipher/],
+    ['sa.add', 'ENOENT', /cipher/],
+  ] as const) {
+    const explained = explain(error(op, code));
+    assert.ok(explained instanceof WarrenError, `${op} ${code}`);
+    assert.equal(explained.code, 'kernel_feature_missing');
+    assert.match(explained.message, word);
+    assert.match(explained.hint ?? '', /modprobe/);
+  }
+});
+
+test('what a kernel with IPsec refuses stays what it is', () => {
+  for (const [op, code] of [
+    ['sa.add', 'EEXIST'],
+    ['sa.add', 'EINVAL'],
+    ['sa.update', 'ESRCH'],
+    ['policy.add', 'EEXIST'],
+  ] as const) {
+    const plain = error(op, code);
+    assert.equal(explain(plain), plain);
+  }
+});
