@@ -32,6 +32,8 @@ export function diff(want: Scope, have: Scope): Step[] {
 function diffState(netns: Netns, want: NetnsState, have: NetnsState): Step[] {
   const place = placeOf(netns);
   const here = (op: Op): Step => ({ netns, op });
+  // A container may be in several networks; a wish speaks for its own interface there.
+  const mine = (dev?: string): boolean => place !== 'endpoint' || want.links.some(({ name }) => name === dev);
   return [
     ...diffLinks(netns, want.links, have.links),
     ...want.sysctls.filter((sysctl) => differs(sysctl, want, have)).map((sysctl) => here({ op: 'sysctl.set', sysctl })),
@@ -40,7 +42,7 @@ function diffState(netns: Netns, want: NetnsState, have: NetnsState): Step[] {
     }),
     ...diffList(want.routes, have.routes, (r) => `${r.dst} ${r.table ?? 254} ${r.protocol}`, [], {
       set: (route) => here({ op: 'route.set', route }),
-      del: (route) => isOurs.route(route) && here({ op: 'route.del', route }),
+      del: (route) => isOurs.route(route) && mine(route.dev) && here({ op: 'route.del', route }),
     }),
     ...diffList(want.rules, have.rules, (r) => `${r.family} ${r.priority}`, [], {
       set: (rule) => here({ op: 'rule.set', rule }),
