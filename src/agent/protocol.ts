@@ -18,7 +18,10 @@ export type Response =
 
 /** Calls `take` with every line that is a JSON document, `broken` with one that is not. */
 export function readDocuments(socket: Socket, take: (document: unknown) => void, broken: () => void): void {
-  createInterface({ input: socket, crlfDelay: Number.POSITIVE_INFINITY }).on('line', (line) => {
+  const lines = createInterface({ input: socket, crlfDelay: Number.POSITIVE_INFINITY });
+  // It hands on the socket's errors (a peer that was killed before it had read everything); `close` follows, and says it.
+  lines.on('error', () => {});
+  lines.on('line', (line) => {
     if (line.trim() === '') return;
     let document: unknown;
     try {

@@ -37,6 +37,8 @@ function diffState(netns: Netns, want: NetnsState, have: NetnsState): Step[] {
   const place = placeOf(netns);
   const kept = new Set(want.links.map((link) => link.name));
   const here = (op: Op): Step => ({ netns, op });
+  // A container may be in several networks; a wish speaks for its own interface there.
+  const mine = (dev?: string): boolean => place !== 'endpoint' || want.links.some(({ name }) => name === dev);
   return [
     ...diffLinks(netns, want.links, have.links),
     ...want.sysctls.filter((sysctl) => differs(sysctl, want, have)).map((sysctl) => here({ op: 'sysctl.set', sysctl })),
@@ -45,7 +47,7 @@ function diffState(netns: Netns, want: NetnsState, have: NetnsState): Step[] {
     }),
     ...diffList(want.routes, have.routes, nameOf.routes, [], {
       set: (route) => here({ op: 'route.set', route }),
-      del: (route) => isOurs.route(route) && here({ op: 'route.del', route }),
+      del: (route) => isOurs.route(route) && mine(route.dev) && here({ op: 'route.del', route }),
     }),
     ...diffList(want.rules, have.rules, nameOf.rules, [], {
       set: (rule) => here({ op: 'rule.set', rule }),

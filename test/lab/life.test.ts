@@ -121,6 +121,12 @@ describe('namespaces', () => {
     );
     const other = await cluster.a.json<EndpointJson>('attach second --netns multi --no-default-route');
     assert.equal(other.ifname, 'eth1');
+    // Each network's own pass sees the other's routes in there.
+    const routes = () => cluster.a.guest.ok('ip -n multi route; ip -n multi -6 route show default');
+    const before = await routes();
+    assert.match(before, /^default via 10\.9\.0\.1 dev eth0[\s\S]*^default via fd09::1 dev eth0/m);
+    await cluster.a.json('sync --once');
+    assert.equal(await routes(), before);
     const web = await cluster.a.json<EndpointJson>('endpoint inspect app/web');
     assert.deepEqual(
       [web.addresses, web.mac, web.labels],

@@ -95,3 +95,18 @@ test('a container’s namespace is never cleaned by us: what we had in it went w
   };
   assert.deepEqual(diff({ namespaces: [], wishes: [] }, inside), []);
 });
+
+test('in a container that is in two networks, one leaves the other’s routes alone', () => {
+  const netns = { path: '/run/netns/web' };
+  const route = (dst: string, dev: string) => ({ dst, dev, protocol: 119 });
+  const inside = (state: Partial<NetnsState>): Scope => ({
+    namespaces: [],
+    wishes: [{ netns, state: { ...nothing, ...state } }],
+  });
+  const want = inside({ links: [{ name: 'eth1' }], routes: [route('10.64.4.0/22', 'eth1')] });
+  const have = inside({
+    links: [{ name: 'eth0' }, { name: 'eth1' }],
+    routes: [route('0.0.0.0/0', 'eth0'), route('10.64.4.0/22', 'eth1'), route('10.64.8.0/22', 'eth1')],
+  });
+  assert.deepEqual(diff(want, have), [{ netns, op: { op: 'route.del', route: route('10.64.8.0/22', 'eth1') } }]);
+});

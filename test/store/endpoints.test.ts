@@ -7,7 +7,8 @@ import type { Ip } from '../../src/model/ip.ts';
 import { contains, fromNumber, gatewayOf, rangeOf } from '../../src/model/ip.ts';
 import type { Network } from '../../src/model/network.ts';
 import type { NetworkWish, Store } from '../../src/store/store.ts';
-import { attach, cidr, endpointWish, fails, ip, networkWish, random, withRedis } from './fixture.ts';
+import { random } from '../support/random.ts';
+import { attach, cidr, endpointWish, fails, ip, networkWish, withRedis } from './fixture.ts';
 
 const redis = withRedis();
 

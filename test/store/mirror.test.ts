@@ -8,7 +8,8 @@ import type { View } from '../../src/model/view.ts';
 import type { MirrorChange, MirrorOptions } from '../../src/store/mirror.ts';
 import { Mirror, type ViewLog } from '../../src/store/mirror.ts';
 import type { Store } from '../../src/store/store.ts';
-import { attach, clusterWish, fails, ip, networkWish, nodeWish, random, withRedis } from './fixture.ts';
+import { random } from '../support/random.ts';
+import { attach, clusterWish, fails, ip, networkWish, nodeWish, withRedis } from './fixture.ts';
 
 const redis = withRedis();
 const slow: MirrorOptions = { pollMs: 1_000_000 };

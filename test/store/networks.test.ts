@@ -6,7 +6,8 @@ import type { Cidr } from '../../src/model/ip.ts';
 import { fromNumber, overlaps } from '../../src/model/ip.ts';
 import { firstVni, vniCount } from '../../src/model/network.ts';
 import type { Store } from '../../src/store/store.ts';
-import { attach, cidr, endpointWish, fails, ip, networkWish, random, withRedis } from './fixture.ts';
+import { random } from '../support/random.ts';
+import { attach, cidr, endpointWish, fails, ip, networkWish, withRedis } from './fixture.ts';
 
 const redis = withRedis();
 

@@ -10,7 +10,8 @@ import type { Node } from '../../src/model/node.ts';
 import type { View } from '../../src/model/view.ts';
 import { Mirror } from '../../src/store/mirror.ts';
 import type { Claim, Store } from '../../src/store/store.ts';
-import { cidr, clusterWish, endpointWish, fails, ip, networkWish, nodeWish, random, withRedis } from './fixture.ts';
+import { random } from '../support/random.ts';
+import { cidr, clusterWish, endpointWish, fails, ip, networkWish, nodeWish, withRedis } from './fixture.ts';
 
 const redis = withRedis();
 const quiet = { debug() {}, info() {}, warn() {}, error() {} } as unknown as ConstructorParameters<typeof Recovery>[3];

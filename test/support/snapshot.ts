@@ -12,7 +12,8 @@ const commands: Readonly<Record<string, string>> = {
   mounts: "awk '{print $2, $3}' /proc/mounts | sort",
   files: 'ls -A /etc /etc/netns /var/lib /run /run/netns /usr/local/bin /root 2>&1',
   sysctls: 'sysctl -a 2>/dev/null | grep ^net | sort',
-  processes: "ps -eo args= | grep -E 'warren|redis-server' | grep -v grep | sort",
+  // The relay is the test's own.
+  processes: "ps -eo args= | grep -E 'warren|redis-server' | grep -vE 'grep|relay\\.mjs' | sort",
 };
 
 /** These change by themselves. */
