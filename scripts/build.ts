@@ -1,12 +1,24 @@
 /** Bundles the programs into dist/: one start file each, and chunks, so that what is imported lazily is still loaded lazily. */
 import { cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
 
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 const programs = { warren: 'src/cli/main.ts', 'warren-dns': 'src/dns/main.ts' };
 const entryPoints = Object.fromEntries(Object.entries(programs).filter(([, source]) => existsSync(source)));
+
+/** See src/cli/width.ts; cli-table3 keeps what it asks for. */
+const narrow: Plugin = {
+  name: 'narrow',
+  setup: ({ onResolve }) => {
+    onResolve({ filter: /^string-width$/ }, ({ importer }) =>
+      /node_modules\/(yargs|cliui|wrap-ansi)\//.test(importer)
+        ? { path: join(process.cwd(), 'src/cli/width.ts') }
+        : undefined,
+    );
+  },
+};
 
 const result = await build({
   entryPoints,
@@ -25,6 +37,7 @@ const result = await build({
     js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
   },
   external: ['*.node'],
+  plugins: [narrow],
   logLevel: 'warning',
   // A build that fails must leave the last good one alone, so nothing is written before all of it is there.
   write: false,

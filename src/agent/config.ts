@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parse, stringify } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { WarrenError } from '../model/error.ts';
 import type { NodeId } from '../model/id.ts';
 import { idPattern } from '../model/id.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { WarrenError } from './error.ts';
 import type { Cidr, Ip, Mac } from './ip.ts';
 import {

@@ -4,7 +4,8 @@ import type { EndpointJson } from '../../control/present.ts';
 import { WarrenError } from '../../model/error.ts';
 import { ask, given, pairs } from '../ask.ts';
 import { command } from '../command.ts';
-import { fields, show } from '../output.ts';
+import { show } from '../output.ts';
+import { fields } from '../table.ts';
 
 export default command({
   options: (yargs) =>

@@ -1,6 +1,7 @@
 import { ask } from '../ask.ts';
 import { command } from '../command.ts';
-import { fields, show } from '../output.ts';
+import { show } from '../output.ts';
+import { fields } from '../table.ts';
 
 export default command({
   options: (yargs) =>

@@ -1,7 +1,8 @@
 import type { EndpointJson } from '../../control/present.ts';
 import { ask, given } from '../ask.ts';
 import { command } from '../command.ts';
-import { show, table } from '../output.ts';
+import { show } from '../output.ts';
+import { table } from '../table.ts';
 
 export default command({
   options: (yargs) => yargs.option('network', { type: 'string', describe: 'only of this network' }),

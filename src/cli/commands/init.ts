@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs';
 import { WarrenError } from '../../model/error.ts';
 import { given } from '../ask.ts';
 import { command } from '../command.ts';
-import { fields, show } from '../output.ts';
+import { show } from '../output.ts';
 import { requireRoot } from '../root.ts';
+import { fields } from '../table.ts';
 
 export default command({
   options: (yargs) =>

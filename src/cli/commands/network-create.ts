@@ -1,7 +1,8 @@
 import type { NetworkJson } from '../../control/present.ts';
 import { ask, given, pairs } from '../ask.ts';
 import { command } from '../command.ts';
-import { fields, show } from '../output.ts';
+import { show } from '../output.ts';
+import { fields } from '../table.ts';
 
 export default command({
   options: (yargs) =>

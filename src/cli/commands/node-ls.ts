@@ -1,7 +1,8 @@
 import type { NodeJson } from '../../control/present.ts';
 import { ask } from '../ask.ts';
 import { command } from '../command.ts';
-import { show, table } from '../output.ts';
+import { show } from '../output.ts';
+import { table } from '../table.ts';
 
 export default command({
   run: async (args) => {

@@ -1,6 +1,7 @@
 import { command } from '../command.ts';
-import { fields, show } from '../output.ts';
+import { show } from '../output.ts';
 import { requireRoot } from '../root.ts';
+import { fields } from '../table.ts';
 
 export default command({
   options: (yargs) =>
