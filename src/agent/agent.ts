@@ -3,6 +3,7 @@ import type { Server } from 'node:net';
 import { join } from 'node:path';
 import type { Kernel } from '../kernel/kernel.ts';
 import { openKernel } from '../kernel/native.ts';
+import type { News } from '../kernel/state.ts';
 import { WarrenError } from '../model/error.ts';
 import type { NetworkId } from '../model/id.ts';
 import type { Node } from '../model/node.ts';
@@ -59,6 +60,8 @@ export class Agent {
   readonly ended: Promise<void>;
   #end: { resolve: () => void; reject: (error: Error) => void } = { resolve: () => {}, reject: () => {} };
   #self: Node | undefined;
+  /** The link the underlay address is on. */
+  #uplink = '';
   #lock: Server | undefined;
   #api: ApiServer | undefined;
   #lease: Lease | undefined;
@@ -83,7 +86,12 @@ export class Agent {
       (key, error, retry) => this.#failed(key, error, retry),
     );
     this.#sysctls = new HostSysctls(join(paths.stateDir, 'sysctls.json'));
-    this.#drift = new Drift(this.kernel, wanted, (key, why) => this.#suspect(key, why));
+    this.#drift = new Drift(
+      this.kernel,
+      wanted,
+      (key, why) => this.#suspect(key, why),
+      (news) => this.#hostChanged(news),
+    );
     this.deps = {
       kernel: this.kernel,
       store: this.store,
@@ -171,7 +179,8 @@ export class Agent {
   }
 
   async #takeOver(): Promise<void> {
-    const facts = await gatherFacts(this.kernel, resolveAdvertise(this.config.advertise));
+    const { facts, dev } = await gatherFacts(this.kernel, resolveAdvertise(this.config.advertise));
+    this.#uplink = dev;
     // The cached view first: a store that has lost this node must be told of it before the node can start.
     await this.mirror.start();
     await this.recovery.settle();
@@ -187,7 +196,12 @@ export class Agent {
     this.#drift.watch('', 'node');
     const resync = this.config.resync ?? resyncSeconds;
     if (resync > 0)
-      this.#timers.push(setInterval(() => this.#keys().forEach((key) => this.queue.add(key)), resync * 1000));
+      this.#timers.push(
+        setInterval(() => {
+          for (const key of this.#keys()) this.queue.add(key);
+          void this.#refreshFacts();
+        }, resync * 1000),
+      );
     this.log.info('in the cluster', { cluster: this.config.cluster, epoch: node.epoch, address: node.underlay });
     const began = performance.now();
     this.passAll().then(
@@ -263,6 +277,29 @@ export class Agent {
   #watchBuilt(): void {
     for (const [id, namespace] of this.reconciler.built) this.#drift.watch(`/run/netns/${namespace}`, id);
     this.#drift.keep(new Set(['', ...[...this.reconciler.built.values()].map((name) => `/run/netns/${name}`)]));
+  }
+
+  #hostChanged(news: readonly News[]): void {
+    const concerns = ({ noun, item }: News) =>
+      noun === 'links'
+        ? item.name === this.#uplink
+        : noun === 'addrs' && item.address?.startsWith(`${this.self.underlay}/`);
+    if (this.#self && news.some(concerns)) void this.#refreshFacts();
+  }
+
+  /** What the others know of this host stays true: members of its networks follow its MTU. */
+  async #refreshFacts(): Promise<void> {
+    try {
+      const { facts, dev } = await gatherFacts(this.kernel, this.self.underlay);
+      this.#uplink = dev;
+      const { epoch: _, index: __, ...known } = this.mirror.view?.nodes.get(this.self.id) ?? this.self;
+      if (JSON.stringify({ ...known, ...facts }) === JSON.stringify(known)) return;
+      this.#self = await this.store.nodeRegister({ ...known, ...facts });
+      this.log.info('this host has changed', { mtu: facts.underlayMtu, routes: facts.routes.length });
+      await this.mirror.refresh('');
+    } catch (error) {
+      this.log.warn('what this host is cannot be told to the others', { error: (error as Error).message });
+    }
   }
 
   #suspect(key: Key, why: string): void {

@@ -33,11 +33,18 @@ export class Drift {
   readonly #kernel: Kernel;
   readonly #wanted: Wanted;
   readonly #look: (key: Key, why: string) => void;
+  readonly #onHost: (news: readonly News[]) => void;
   readonly #watches = new Map<string, Watch>();
   readonly #due = new Map<Key, NodeJS.Timeout>();
   readonly #looked = new Map<Key, number>();
 
-  constructor(kernel: Kernel, wanted: Wanted, look: (key: Key, why: string) => void) {
+  constructor(
+    kernel: Kernel,
+    wanted: Wanted,
+    look: (key: Key, why: string) => void,
+    onHost: (news: readonly News[]) => void,
+  ) {
+    this.#onHost = onHost;
     this.#kernel = kernel;
     this.#wanted = wanted;
     this.#look = look;
@@ -76,6 +83,7 @@ export class Drift {
   }
 
   #heard(watch: Watch, { news, vague }: Hint): void {
+    if (watch.path === '') this.#onHost(news);
     if (vague) this.#soon(watch.key, `something happened in ${watch.path || 'the host'}`);
     for (const each of news) {
       const { noun, item, nsid } = each;

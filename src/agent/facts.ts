@@ -12,12 +12,12 @@ import { version } from './version.ts';
 /** What this host tells the others about itself. */
 export type Facts = Pick<Node, 'underlay' | 'underlayMtu' | 'routes' | 'version'>;
 
-/** REQUIRES: underlay is an address of this host. */
-export async function gatherFacts(kernel: Kernel, underlay: Ip): Promise<Facts> {
+/** And the link that has the underlay address. REQUIRES: underlay is an address of this host. */
+export async function gatherFacts(kernel: Kernel, underlay: Ip): Promise<{ facts: Facts; dev: string }> {
   const { links, addrs, routes } = await kernel.read(host, { links: true, addrs: true, routes: true });
   const dev = addrs.find(({ address }) => address.slice(0, address.indexOf('/')) === underlay)?.dev;
   const link = links.find(({ name }) => name === dev);
-  if (!link?.mtu) {
+  if (!dev || !link?.mtu) {
     throw new WarrenError(
       'no_advertise_address',
       `${underlay} is not an address of this host`,
@@ -28,7 +28,7 @@ export async function gatherFacts(kernel: Kernel, underlay: Ip): Promise<Facts> 
     .filter((route) => route.protocol !== protocol && !/^(wup\d+|lo)$/.test(route.dev ?? ''))
     .flatMap(({ dst }) => parseCidr(dst) ?? [])
     .filter((dst) => !dst.endsWith('/0') && !everywhere.some((prefix) => overlaps(prefix, dst)));
-  return { underlay, underlayMtu: link.mtu, routes: [...new Set(reached)].sort(), version };
+  return { facts: { underlay, underlayMtu: link.mtu, routes: [...new Set(reached)].sort(), version }, dev };
 }
 
 /** Every host has these; they say nothing about where a network may be. */

@@ -50,7 +50,7 @@ export async function initHost(given: InitOptions, paths: Paths): Promise<InitRe
   const kernel = openKernel();
   const store = openStore(url, cluster);
   try {
-    const facts = await gatherFacts(kernel, underlay);
+    const { facts } = await gatherFacts(kernel, underlay);
     const wish = { name: cluster, ula: newUla(), dataPort, underlayFamily: familyOf(underlay) };
     const made = before ? await knownCluster(store, cluster) : await store.clusterInit(wish);
     agrees(made.cluster, underlay, options.dataPort);

@@ -11,10 +11,13 @@ export function capacityOf(node: Node): number {
   return node.underlayMtu - vxlanOverhead[familyOf(node.underlay)];
 }
 
-/** The smallest over a network's members, so that every endpoint shows the same number; over all nodes while it has none. */
+/**
+ * The smallest over a network's members, so that every endpoint shows the same number; over all nodes while it has none. One
+ * that was asked for is kept to while the members can carry it: a packet that does not fit is worse.
+ */
 export function mtuOf(view: View, network: Network): number {
   const members = network.members.flatMap((id) => view.nodes.get(id) ?? []);
   const capacity = Math.min(...(members.length > 0 ? members : [...view.nodes.values()]).map(capacityOf));
-  if (network.mtu !== 'auto') return network.mtu;
-  return Number.isFinite(capacity) ? capacity : 1500 - vxlanOverhead[4];
+  const possible = Number.isFinite(capacity) ? capacity : 1500 - vxlanOverhead[4];
+  return network.mtu === 'auto' ? possible : Math.min(network.mtu, possible);
 }
