@@ -8,6 +8,7 @@ import { cpus, release } from 'node:os';
 import { attach, firstAttach, reach } from './attach.ts';
 import { cli } from './cli.ts';
 import { coldLocal, coldRemote } from './cold.ts';
+import { heal } from './heal.ts';
 import { type Bench, build, enter, root } from './place.ts';
 import { aligned, digits, p50, type Series, summary } from './stats.ts';
 import { throughput } from './throughput.ts';
@@ -19,6 +20,7 @@ const benches: Readonly<Record<string, Bench>> = {
   'attach to ping': reach,
   'cold remote': coldRemote,
   'cold local': coldLocal,
+  heal,
   throughput,
 };
 
@@ -37,6 +39,15 @@ const aims: readonly { bench: string; what: string; limit?: number; times?: numb
   { bench: 'memory, 1000 local', what: 'agent RSS', limit: 90 },
   { bench: 'cli start', what: 'warren --version', times: 1.5, of: 'node -e 0' },
   { bench: 'cli start', what: 'warren status', times: 1.5, of: 'node -e 0' },
+  ...[
+    'vxlan device',
+    'bridge',
+    'FDB entry',
+    'neighbour',
+    'host end of a veth pair',
+    'address in a container',
+    'nft table',
+  ].map((what) => ({ bench: 'heal', what, limit: 2000 })),
   { bench: 'throughput', what: 'warren', times: -0.98, of: 'vxlan by hand' },
 ];
 

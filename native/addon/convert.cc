@@ -489,6 +489,7 @@ Napi::Array FromNews(Napi::Env env, const std::vector<News>& news) {
     object.Set("noun", nouns[each.item.index()]);
     object.Set("gone", each.gone);
     SetIf(object, "nsid", each.nsid);
+    if (!each.renamed.empty()) object.Set("renamed", each.renamed);
     struct {
       Napi::Env env;
       Napi::Object item;

@@ -1,6 +1,8 @@
 #include "addon/events.h"
 
 #include <limits.h>
+#include <arpa/inet.h>
+#include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
@@ -11,6 +13,7 @@
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -63,6 +66,22 @@ bool Note(Watch* watch, const nlmsghdr& header, nl::Bytes payload, std::optional
     hint->vague = true;
   } else {
     hint->news.push_back(std::move(news));
+  }
+  return true;
+}
+
+// Every transaction ends with the news of a new generation, which says whose thread it was.
+bool ForeignRules(const nlmsghdr& header, nl::Bytes payload) {
+  if (header.nlmsg_type != ((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_NEWGEN)) return false;
+  nfgenmsg family;
+  if (!nl::TakeHeader(&payload, &family)) return true;
+  nl::Reader reader(payload);
+  for (nl::Attr attr; reader.Next(&attr);) {
+    uint32_t pid = 0;
+    if (attr.type == NFTA_GEN_PROC_PID && attr.U32(&pid)) {
+      const std::string task = "/proc/self/task/" + std::to_string(ntohl(pid));
+      return ::access(task.c_str(), F_OK) != 0;
+    }
   }
   return true;
 }
@@ -250,7 +269,11 @@ void Events::Handle(uint64_t id) {
   drain(watch.route, [&](const nlmsghdr& header, nl::Bytes payload, Nsid nsid) {
     return Note(&watch, header, payload, nsid, &hint);
   });
-  drain(watch.netfilter, [&](const nlmsghdr&, nl::Bytes, Nsid) { return hint.vague = true; });
+  drain(watch.netfilter, [&](const nlmsghdr& header, nl::Bytes payload, Nsid) {
+    const bool wants = ForeignRules(header, payload);
+    hint.vague = hint.vague || wants;
+    return wants;
+  });
   drain(watch.xfrm, [&](const nlmsghdr& header, nl::Bytes payload, Nsid) {
     const bool wants = WantedXfrm(watch.nouns, header, payload, &hint.expired);
     hint.vague = hint.vague || (wants && header.nlmsg_type != XFRM_MSG_EXPIRE);

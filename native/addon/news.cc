@@ -13,16 +13,20 @@ using nl::Status;
 Status Names::Learn(ops::Session* session, std::vector<News>* links) {
   nl::Message message(RTM_GETLINK, 0);
   message.Header(ifinfomsg{});
-  return session->rtnl()->Dump(
-      &message, [&] { names_.clear(), links->clear(); },
+  std::vector<ops::LinkInfo> infos;
+  Status status = session->rtnl()->Dump(
+      &message, [&] { infos.clear(); },
       [&](uint16_t type, nl::Bytes payload) {
         ops::LinkInfo info;
-        if (type != RTM_NEWLINK || !ops::DecodeLink(payload, &info)) return Status::Ok();
-        Put(std::nullopt, info.index, info.link.name);
-        if (info.master != 0) info.link.master = Get(std::nullopt, info.master);
-        links->push_back({false, std::nullopt, std::move(info.link)});
+        if (type == RTM_NEWLINK && ops::DecodeLink(payload, &info)) infos.push_back(std::move(info));
         return Status::Ok();
       });
+  for (const ops::LinkInfo& info : infos) Put(std::nullopt, info.index, info.link.name);
+  for (ops::LinkInfo& info : infos) {
+    if (info.master != 0) info.link.master = Get(std::nullopt, info.master);
+    links->push_back({false, std::nullopt, "", std::move(info.link)});
+  }
+  return status;
 }
 
 std::string Names::Get(std::optional<int32_t> nsid, uint32_t index) const {
@@ -41,9 +45,14 @@ Told TellLink(bool gone, nl::Bytes payload, Names* names, News* news) {
   if (gone) {
     names->Drop(news->nsid, info.index);
   } else {
+    const std::string before = names->Get(news->nsid, info.index);
+    if (before != info.link.name) news->renamed = before;
     names->Put(news->nsid, info.index, info.link.name);
   }
-  if (info.master != 0) info.link.master = names->Get(news->nsid, info.master);
+  if (info.master != 0) {
+    info.link.master = names->Get(news->nsid, info.master);
+    if (info.link.master->empty()) return Told::kVague;
+  }
   news->item = std::move(info.link);
   return Told::kNews;
 }

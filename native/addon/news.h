@@ -35,6 +35,8 @@ struct News {
   bool gone = false;
   // Of which other namespace, by the watched one's number for it (NETLINK_LISTEN_ALL_NSID).
   std::optional<int32_t> nsid;
+  // What the link was called before.
+  std::string renamed;
   std::variant<ops::Link, ops::Addr, ops::Route, ops::Rule, ops::Neigh, ops::Fdb> item;
 };
 

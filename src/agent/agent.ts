@@ -89,6 +89,7 @@ export class Agent {
     this.#drift = new Drift(
       this.kernel,
       wanted,
+      () => this.queue.busy,
       (key, why) => this.#suspect(key, why),
       (news) => this.#hostChanged(news),
     );

@@ -6,7 +6,9 @@ import type { Wanted } from './wanted.ts';
 
 const nouns: readonly Noun[] = ['links', 'addrs', 'routes', 'neighs', 'fdb', 'nft'];
 /** Changes come in several events, and an object is not as wanted between them. */
-const settleMs = 50;
+const settleMs = 15;
+/** While we are changing things ourselves there is nothing to judge, but not for ever. */
+const patience = 20;
 /** A whole look costs: somebody who breaks things all the time gets one a second. */
 const restMs = 1000;
 
@@ -23,6 +25,7 @@ type Watch = {
   /** The latest news of each object. */
   readonly suspects: Map<string, Suspect>;
   timer?: NodeJS.Timeout | undefined;
+  waited: number;
 };
 
 /**
@@ -32,6 +35,7 @@ type Watch = {
 export class Drift {
   readonly #kernel: Kernel;
   readonly #wanted: Wanted;
+  readonly #busy: () => boolean;
   readonly #look: (key: Key, why: string) => void;
   readonly #onHost: (news: readonly News[]) => void;
   readonly #watches = new Map<string, Watch>();
@@ -41,10 +45,12 @@ export class Drift {
   constructor(
     kernel: Kernel,
     wanted: Wanted,
+    busy: () => boolean,
     look: (key: Key, why: string) => void,
     onHost: (news: readonly News[]) => void,
   ) {
     this.#onHost = onHost;
+    this.#busy = busy;
     this.#kernel = kernel;
     this.#wanted = wanted;
     this.#look = look;
@@ -52,7 +58,7 @@ export class Drift {
 
   watch(path: string, key: Key): void {
     if (this.#watches.has(path)) return;
-    const watch = { path, key, stop: new AbortController(), veths: new Map(), suspects: new Map() };
+    const watch = { path, key, stop: new AbortController(), veths: new Map(), suspects: new Map(), waited: 0 };
     this.#watches.set(path, watch);
     void this.#listen(watch);
   }
@@ -92,6 +98,7 @@ export class Drift {
       const what = `${nsid ?? ''} ${subjectOf(each)} ${'dev' in item ? item.dev : ''}`;
       const before = watch.suspects.get(what)?.news;
       // What a bridge says of a port is not all of the link.
+      if (noun === 'links' && each.renamed !== undefined) watch.suspects.delete(`${nsid ?? ''} links ${each.renamed} `);
       const partly = noun === 'links' && item.kind === undefined && before?.noun === 'links';
       const latest = partly ? { ...each, item: { ...before.item, ...item } } : each;
       watch.suspects.set(what, { news: latest, judged: false });
@@ -102,15 +109,23 @@ export class Drift {
   /** What is not as wanted twice in a row is looked at: in between, our own change may have been under way. */
   #judge(watch: Watch): void {
     watch.timer = undefined;
+    if (this.#busy() && watch.waited++ < patience) {
+      watch.timer = setTimeout(() => this.#judge(watch), settleMs);
+      return;
+    }
+    watch.waited = 0;
+    const looks = new Map<Key, string>();
     for (const [what, suspect] of watch.suspects) {
       const { news, judged } = suspect;
       const path = this.#whence(watch, news);
       const key = path === undefined ? undefined : this.#wanted.judge(path, news);
       if (key === undefined || judged) watch.suspects.delete(what);
       if (key === undefined) continue;
-      if (judged) this.#soon(key, `${subjectOf(news)} in ${path || 'the host'} is ${news.gone ? 'gone' : 'another'}`);
+      if (judged && !looks.has(key))
+        looks.set(key, `${subjectOf(news)} in ${path || 'the host'} is ${news.gone ? 'gone' : 'another'}`);
       suspect.judged = true;
     }
+    for (const [key, why] of looks) this.#soon(key, why);
     if (watch.suspects.size > 0) watch.timer = setTimeout(() => this.#judge(watch), settleMs);
   }
 

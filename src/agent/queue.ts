@@ -30,6 +30,10 @@ export class Queue {
     return this.#pending.size + this.#retries.size;
   }
 
+  get busy(): boolean {
+    return this.#running !== undefined;
+  }
+
   add(key: Key): void {
     if (this.#closed) return;
     this.#pending.add(key);

@@ -209,6 +209,8 @@ export type News = {
     readonly item: Partial<NetnsState[N][number]>;
     /** It is not there any more, or is nothing a read would list (a permanent neighbour that ages, say). */
     readonly gone: boolean;
+    /** What the link was called before. */
+    readonly renamed?: string;
     /** Of another namespace, by the watched one's number for it: linkNetnsid of the link that leads there. */
     readonly nsid?: number;
   };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import type { Kernel } from '../../src/kernel/kernel.ts';
-import { host, type Netns, type Noun } from '../../src/kernel/state.ts';
+import { host, type Netns, type News, type Noun } from '../../src/kernel/state.ts';
 import { eventually, inside, kernelTest, mac, nameOf, plain, refuses, vxlan } from '../support/netns.ts';
 
 /** Counts hints in the background. */
@@ -120,4 +120,55 @@ kernelTest('closing the kernel ends its own watches', async ({ kernel, netns }) 
   await mine.done;
   await assert.rejects(other.read(ns, { links: true }), /closed/);
   assert.equal((await kernel.read(ns, { links: true })).links.length, 1);
+});
+
+kernelTest('news tell what an object is now, in the namespaces links lead to as well', async ({ kernel, netns }) => {
+  const [ns, container] = [await netns(), await netns()];
+  await kernel.apply(ns, [{ op: 'link.add', link: { name: 'br0', kind: 'bridge', up: true } }]);
+  const news: News[] = [];
+  const abort = new AbortController();
+  const done = (async () => {
+    const nouns: Noun[] = ['links', 'addrs', 'routes', 'neighs', 'fdb'];
+    for await (const hint of kernel.watch(ns, nouns, abort.signal)) {
+      assert.equal(hint.vague, false);
+      news.push(...hint.news);
+    }
+  })();
+  const told = (which: (each: News) => boolean) => eventually(() => assert.ok(news.some(which), JSON.stringify(news)));
+  await told(({ noun, item }) => noun === 'links' && item.name === 'br0' && item.up === true);
+  const peer = { name: 'eth0', netns: container };
+  const port = { learning: false };
+  await kernel.apply(ns, [
+    { op: 'link.add', link: { name: 'w1', kind: 'veth', master: 'br0', up: true, port, veth: { peer } } },
+    { op: 'fdb.set', fdb: { dev: 'w1', lladdr: mac(7), via: 'master', externLearn: true } },
+    { op: 'neigh.set', neigh: { dev: 'br0', dst: '10.9.0.2', lladdr: mac(2), protocol: 119 } },
+  ]);
+  await told(({ noun, item }) => noun === 'links' && item.name === 'w1' && item.master === 'br0' && item.up === true);
+  await told(({ noun, item }) => noun === 'links' && item.name === 'w1' && item.port?.learning === false);
+  await told(({ noun, item, gone }) => noun === 'fdb' && item.lladdr === mac(7) && item.dev === 'w1' && !gone);
+  await told(({ noun, item }) => noun === 'neighs' && item.dst === '10.9.0.2' && item.protocol === 119);
+  const nsid = news.find(({ noun, item }) => noun === 'links' && 'kind' in item && item.name === 'w1')?.item;
+  const there = nsid && 'linkNetnsid' in nsid ? nsid.linkNetnsid : assert.fail('no link-netnsid');
+  await kernel.apply(container, [
+    { op: 'link.set', link: { name: 'eth0', up: true } },
+    { op: 'addr.set', addr: { dev: 'eth0', address: '10.9.0.7/16' } },
+    { op: 'route.set', route: { dst: '10.8.0.0/16', dev: 'eth0', protocol: 119 } },
+    { op: 'addr.del', addr: { dev: 'eth0', address: '10.9.0.7/16' } },
+  ]);
+  const inside = (noun: Noun, gone: boolean) => (each: News) =>
+    each.noun === noun && each.nsid === there && each.gone === gone;
+  await told((each) => inside('addrs', false)(each) && 'address' in each.item && each.item.address === '10.9.0.7/16');
+  await told((each) => inside('routes', false)(each) && 'dst' in each.item && each.item.dst === '10.8.0.0/16');
+  await told(inside('addrs', true));
+  await kernel.apply(ns, [
+    { op: 'link.set', link: { name: 'w1', up: false } },
+    { op: 'link.set', link: { name: 'w1' }, rename: 'w2' },
+    { op: 'fdb.del', fdb: { dev: 'w2', lladdr: mac(7), via: 'master' } },
+  ]);
+  await told(({ noun, item, renamed }) => noun === 'links' && item.name === 'w2' && renamed === 'w1');
+  await told(({ noun, item, gone }) => noun === 'fdb' && item.lladdr === mac(7) && item.dev === 'w2' && gone);
+  execFileSync('ip', ['-n', nameOf(ns), 'neigh', 'change', '10.9.0.2', 'lladdr', mac(2), 'dev', 'br0', 'nud', 'stale']);
+  await told(({ noun, item, gone }) => noun === 'neighs' && item.dst === '10.9.0.2' && gone);
+  abort.abort();
+  await done;
 });
