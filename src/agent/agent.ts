@@ -5,18 +5,19 @@ import type { Kernel } from '../kernel/kernel.ts';
 import { openKernel } from '../kernel/native.ts';
 import type { News } from '../kernel/state.ts';
 import { WarrenError } from '../model/error.ts';
-import type { NetworkId } from '../model/id.ts';
+import type { NetworkId, NodeId } from '../model/id.ts';
 import type { Node } from '../model/node.ts';
 import type { View } from '../model/view.ts';
 import type { Key } from '../plan/key.ts';
 import { endpointKey, partsOf } from '../plan/key.ts';
 import { Mirror } from '../store/mirror.ts';
 import { openStore } from '../store/redis.ts';
-import type { Store } from '../store/store.ts';
+import type { Store, Lease as StoreLease } from '../store/store.ts';
 import { type AttachDeps, detachEndpoint, withdrawAbandoned } from './attach.ts';
 import type { Config, Paths } from './config.ts';
 import { Drift } from './drift.ts';
 import { bootId, gatherFacts, resolveAdvertise } from './facts.ts';
+import { Health } from './health.ts';
 import { Lease, leaseMs } from './lease.ts';
 import { takeLock } from './lock.ts';
 import type { Log } from './log.ts';
@@ -65,6 +66,7 @@ export class Agent {
   #lock: Server | undefined;
   #api: ApiServer | undefined;
   #lease: Lease | undefined;
+  #health: Health | undefined;
   #stopping = false;
   /** Keys that are looked at because the kernel was not as wanted. */
   readonly #suspected = new Set<Key>();
@@ -146,6 +148,7 @@ export class Agent {
     if (this.#stopping) return;
     this.#stopping = true;
     this.#lease?.stop();
+    this.#health?.stop();
     this.#drift.close();
     for (const timer of this.#timers) clearInterval(timer);
     await this.recovery.stop();
@@ -192,6 +195,7 @@ export class Agent {
     }
     this.#self = node;
     this.#lease = new Lease(this.store, node, this.log, (error) => this.#end.reject(error));
+    this.#health = new Health(() => this.#peers());
     this.mirror.onChange((change) => this.#changed(change));
     this.recovery.watch();
     this.#drift.watch('', 'node');
@@ -278,6 +282,17 @@ export class Agent {
   #watchBuilt(): void {
     for (const [id, namespace] of this.reconciler.built) this.#drift.watch(`/run/netns/${namespace}`, id);
     this.#drift.keep(new Set(['', ...[...this.reconciler.built.values()].map((name) => `/run/netns/${name}`)]));
+  }
+
+  /** Does this node find that one dead? */
+  isDown(node: NodeId): boolean {
+    return this.#health?.isDown(node) ?? false;
+  }
+
+  async #peers(): Promise<{ node: Node; lease: StoreLease | undefined }[]> {
+    const leases = new Map((await this.store.leases()).map((lease) => [lease.node, lease]));
+    const nodes = [...(this.mirror.view?.nodes.values() ?? [])];
+    return nodes.filter(({ id }) => id !== this.config.node.id).map((node) => ({ node, lease: leases.get(node.id) }));
   }
 
   #hostChanged(news: readonly News[]): void {

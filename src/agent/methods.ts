@@ -102,12 +102,14 @@ export function methodsOf(agent: Agent): Readonly<Record<string, Method>> {
     'node.list': async () => {
       const current = await fresh();
       const leases = await leaseOf();
-      return [...current.nodes.values()].sort(byName).map((node) => nodeJson(current, node, leases.get(node.id)));
+      return [...current.nodes.values()]
+        .sort(byName)
+        .map((node) => nodeJson(current, node, leases.get(node.id), agent.isDown(node.id)));
     },
     'node.inspect': async (params) => {
       const current = await fresh();
       const node = findNode(current, text(params, 'node'));
-      return { ...nodeJson(current, node, (await leaseOf()).get(node.id)), routes: node.routes };
+      return { ...nodeJson(current, node, (await leaseOf()).get(node.id), agent.isDown(node.id)), routes: node.routes };
     },
 
     status: async () => status(agent),

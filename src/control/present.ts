@@ -1,7 +1,7 @@
 import type { Endpoint } from '../model/endpoint.ts';
 import { gatewayOf } from '../model/ip.ts';
 import type { Network } from '../model/network.ts';
-import type { Node } from '../model/node.ts';
+import type { Node, NodeStatus } from '../model/node.ts';
 import type { View } from '../model/view.ts';
 import { mtuOf } from '../plan/mtu.ts';
 import type { Lease } from '../store/store.ts';
@@ -59,10 +59,10 @@ export function endpointJson(view: View, endpoint: Endpoint) {
 }
 
 export type NodeJson = ReturnType<typeof nodeJson>;
-/** A lapsed lease alone is `stale`: nothing is cut off because of it. */
-export function nodeJson(view: View, node: Node, lease: Lease | undefined) {
+/** A lapsed lease alone is `stale`: nothing is cut off because of it. `unreachable`: the asked node finds it dead as well. */
+export function nodeJson(view: View, node: Node, lease: Lease | undefined, unreachable = false) {
   const { id, name, role, underlay, underlayMtu, index, epoch, version, joinedAt } = node;
-  const status = lease?.alive ? ('up' as const) : ('stale' as const);
+  const status: NodeStatus = lease?.alive ? 'up' : unreachable ? 'down' : 'stale';
   const peers = view.nodes.size - 1;
   return {
     id,

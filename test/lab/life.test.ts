@@ -6,7 +6,7 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import type { EndpointJson } from '../../src/control/present.ts';
+import type { EndpointJson, NodeJson } from '../../src/control/present.ts';
 import { Cluster } from '../support/cluster.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -216,4 +216,21 @@ describe('what others break in our namespaces is repaired', () => {
     for (const address of a1?.addresses ?? [])
       assert.equal((await cluster.b.inside('b1', `ping -n -c1 -W2 ${address}`)).code, 0);
   });
+});
+
+test('a host whose agent is dead is stale, one that is dead is down; neither changes anything in any kernel', async () => {
+  const { a, b } = cluster;
+  const statusOfB = async () => (await a.json<NodeJson[]>('node ls')).find(({ name }) => name === 'b')?.status;
+  const tables = () =>
+    a.guest.ok(
+      `ip netns exec warren-1048576 sh -c 'bridge fdb | sort; ip neigh show nud permanent | sort; ip -o link'`,
+    );
+  assert.equal(await statusOfB(), 'up');
+  const before = await tables();
+  await b.killAgent();
+  await waitFor(async () => (await statusOfB()) === 'stale', { what: 'b to be stale', timeout: 12_000 });
+  assert.equal((await a.inside('a1', `ping -n -c3 -i0.2 -W2 ${b1.addresses[0]}`)).code, 0);
+  await b.guest.kill();
+  await waitFor(async () => (await statusOfB()) === 'down', { what: 'b to be down', timeout: 15_000 });
+  assert.equal(await tables(), before);
 });
