@@ -26,7 +26,7 @@ const inLab = (name: string) => name.startsWith('test/lab/');
 const minute = 60_000;
 const phases = [
   { files: all.filter((name) => !inLab(name)), concurrency: 2, timeout: 2 * minute },
-  { files: all.filter(inLab), concurrency: 1, timeout: (process.env.WARREN_LONG ? 60 : 6) * minute },
+  { files: all.filter(inLab), concurrency: 2, timeout: (process.env.WARREN_LONG ? 60 : 6) * minute },
 ];
 
 type Event = { type: string; data: { nesting?: number; message?: string } };

@@ -137,10 +137,16 @@ async function check(harmed: ReadonlySet<string>, next: (limit: number) => numbe
   const { decided, kernels } = await waitFor(
     async () => {
       const found = await agreement();
+      // One that could not be given up while the store was away is given up by the next whole pass.
+      const memberships = found.wrong.filter((line) => /: members of /.test(line)).length;
+      if (memberships > 0 && memberships === found.wrong.length) {
+        counts.abandoned++;
+        await Promise.all(hosts.map((host) => host.ask('sync')));
+      }
       assert.deepEqual(found.wrong, []);
       return found;
     },
-    { what: 'kernels, store and lists to be as asked for', timeout: 8000 },
+    { what: 'kernels, store and lists to be as asked for', timeout: 8000, every: 200 },
   );
   const sample = pairs(decided, next);
   await waitFor(
@@ -187,6 +193,6 @@ test(`${steps} steps, WARREN_SEED=${seed}`, { timeout: 55 * 60_000 }, async (t) 
   }
   const { refused, unanswered, abandoned } = counts;
   t.diagnostic(
-    `seed ${seed}: ${steps} steps, ${refused} refused, ${unanswered} not answered, ${abandoned} withdrawn after a crash`,
+    `seed ${seed}: ${steps} steps, ${refused} refused, ${unanswered} not answered, ${abandoned} left for the next pass`,
   );
 });

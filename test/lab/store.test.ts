@@ -12,8 +12,8 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EndpointJson, NetworkJson } from '../../src/control/present.ts';
 import { Cluster, type Host, type Status } from '../support/cluster.ts';
+import { complete, type Traffic, traffic } from '../support/traffic.ts';
 import { waitFor } from '../support/wait.ts';
-import type { Job } from './job.ts';
 
 const ns = 'warren-1048576';
 const redis = 'redis-server --daemonize yes --bind 10.77.0.1 127.0.0.1 --protected-mode no --save "" --dir /run';
@@ -23,38 +23,15 @@ let networks: NetworkJson[];
 const endpoints: EndpointJson[] = [];
 let rounds = 0;
 
-type Traffic = { job: Job; file: string; what: string };
-
-async function pings(): Promise<Traffic[]> {
+/** a1 → b1 → c1 → a1, every 10 ms. */
+function pings(): Promise<Traffic[]> {
   const [a1, b1, c1] = endpoints as [EndpointJson, EndpointJson, EndpointJson];
-  const pairs: [Host, string, EndpointJson, number][] = [
-    [cluster.a, 'a1', b1, 0],
-    [cluster.b, 'b1', c1, 1],
-    [cluster.c, 'c1', a1, 0],
-  ];
-  const round = ++rounds;
-  return pairs.map(([host, netns, to, family]) => {
-    const file = `${host.name}.ping${round}`;
-    // Its own exit would count the packet on its way as lost.
-    const job = host.guest.spawn(
-      `exec ip netns exec ${netns} ping -n -i 0.01 ${to.addresses[family]} >/lab/${file} 2>&1`,
-    );
-    return { job, file, what: `${netns} → ${to.name}` };
-  });
-}
-
-/** Every number from 1 on was answered, to the end. */
-async function complete(traffic: readonly Traffic[], seconds: number): Promise<void> {
-  for (const { job, file, what } of traffic) {
-    job.kill('SIGINT');
-    await job.done;
-    const text = readFileSync(join(cluster.lab.share, file), 'utf8');
-    const seen = [...text.matchAll(/icmp_seq=(\d+) ttl/g)].map(([, seq]) => Number(seq));
-    const sent = Number(/(\d+) packets transmitted/.exec(text)?.[1]);
-    const missing = Array.from({ length: Math.max(sent - 1, 0) }, (_, i) => i + 1).filter((n) => !seen.includes(n));
-    assert.deepEqual(missing, [], `${what}: of ${sent}`);
-    assert.ok(sent > seconds * 30, `${what}: only ${sent} in ${seconds} s`);
-  }
+  rounds++;
+  return traffic(cluster, [
+    { from: a1, to: b1, family: 4 },
+    { from: b1, to: c1, family: 6 },
+    { from: c1, to: a1, family: 4 },
+  ]);
 }
 
 const links = (): Promise<string[]> =>
@@ -65,7 +42,7 @@ const times = (host: Host, words: string): number => logOf(host).split(words).le
 /** Break it under traffic: afterwards everything is as before, and an attach gets an address of its own. */
 async function survives(harm: () => Promise<void>): Promise<void> {
   const before = await links();
-  const traffic = await pings();
+  const running = await pings();
   const began = performance.now();
   await harm();
   const [listed, known] = await Promise.all([
@@ -83,7 +60,7 @@ async function survives(harm: () => Promise<void>): Promise<void> {
   endpoints.push(fresh);
   const [a1] = endpoints as [EndpointJson];
   assert.equal((await cluster.c.inside(`n${rounds}`, `ping -n -c1 -W2 ${a1.addresses[0]}`)).code, 0);
-  await complete(traffic, (performance.now() - began) / 1000);
+  await complete(cluster, running, ((performance.now() - began) / 1000) * 30);
   const now = await links();
   for (const [i, lines] of before.entries())
     for (const line of lines.trim().split('\n')) assert.ok(now[i]?.includes(line), `${line} is gone or another`);

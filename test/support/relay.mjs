@@ -30,14 +30,17 @@ async function ask(request) {
   const socket = await socketTo(path);
   if (!socket) return { error: { code: 'agent_unreachable', message: 'no agent answers' } };
   return new Promise((resolve) => {
-    createInterface({ input: socket })
-      .on('error', () => {}) // it was killed with our request unread; `close` follows
-      .on('line', (line) => {
-        const { result, error } = JSON.parse(line);
-        resolve(error ? { error: error.data ?? { code: 'internal', message: error.message } } : { result });
-        socket.end();
-      })
-      .on('close', () => resolve({ error: { code: 'agent_unreachable', message: 'the agent hung up' } }));
+    const gone = () => resolve({ error: { code: 'agent_unreachable', message: 'the agent hung up' } });
+    socket.on('close', gone);
+    if (socket.destroyed) gone();
+    const lines = createInterface({ input: socket });
+    // It hands on the socket's errors: one that was killed with our request unread.
+    lines.on('error', () => {});
+    lines.on('line', (line) => {
+      const { result, error } = JSON.parse(line);
+      resolve(error ? { error: error.data ?? { code: 'internal', message: error.message } } : { result });
+      socket.end();
+    });
     socket.write(`${JSON.stringify({ jsonrpc: '2.0', ...request })}\n`);
   });
 }

@@ -1,0 +1,52 @@
+/** Pings that run while something is broken, and whether each of them was answered. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Job } from '../lab/job.ts';
+import type { Cluster } from './cluster.ts';
+import { waitFor } from './wait.ts';
+
+type End = { name: string; node: string; netns: string; addresses: readonly string[] };
+export type Flow = { from: End; to: End; family: 4 | 6 };
+export type Traffic = { job: Job; file: string; what: string };
+
+let files = 0;
+
+/** Starts them, seconds between two, and returns when each has had an answer. */
+export async function traffic(cluster: Cluster, flows: readonly Flow[], interval = 0.01): Promise<Traffic[]> {
+  const running = flows.map(({ from, to, family }) => {
+    const host = cluster.hosts.find(({ name }) => name === from.node);
+    const address = to.addresses.find((each) => each.includes(':') === (family === 6));
+    const file = `ping${++files}`;
+    const job = host?.guest.spawn(
+      `exec nsenter --net=${from.netns} ping -n -i ${interval} ${address} >/lab/${file} 2>&1`,
+    );
+    assert.ok(job);
+    return { job, file, what: `${from.name} → ${to.name} (IPv${family})` };
+  });
+  const begun = ({ file }: Traffic): boolean => /icmp_seq=1 ttl/.test(textOf(cluster, file));
+  await waitFor(() => running.every(begun), { what: 'the first answers' });
+  return running;
+}
+
+/** Every number from 1 on was answered, to the end: how many. Fails when they were too few to say something. */
+export async function complete(cluster: Cluster, running: readonly Traffic[], least: number): Promise<number> {
+  let all = 0;
+  for (const { job, file, what } of running) {
+    job.kill('SIGINT');
+    await job.done;
+    const text = textOf(cluster, file);
+    const seen = new Set([...text.matchAll(/icmp_seq=(\d+) ttl/g)].map(([, seq]) => Number(seq)));
+    const sent = Number(/(\d+) packets transmitted/.exec(text)?.[1]);
+    // Its own exit would count the packet on its way as lost.
+    const missing = Array.from({ length: Math.max(sent - 1, 0) }, (_, i) => i + 1).filter((n) => !seen.has(n));
+    assert.deepEqual(missing, [], `${what}: of ${sent}`);
+    assert.ok(sent > least, `${what}: only ${sent}`);
+    all += sent;
+  }
+  return all;
+}
+
+function textOf(cluster: Cluster, file: string): string {
+  return readFileSync(join(cluster.lab.share, file), 'utf8');
+}
