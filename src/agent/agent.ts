@@ -238,7 +238,11 @@ export class Agent {
     const began = Date.now();
     if (key === 'node') this.#sysctls.remember(await this.#forwardingBefore(view));
     const suspected = this.#suspected.delete(key);
+    const { network, endpoint } = partsOf(key);
+    const built = network && this.reconciler.built.has(network);
     const { steps, gone } = await this.reconciler.run(view, key);
+    // The host is as wished for the networks that are in its kernel.
+    if (network && this.reconciler.built.has(network) !== built) this.queue.add('node');
     if (suspected && steps.length > 0) this.passes.driftFixed++;
     this.passes.lastAt = new Date().toISOString();
     this.passes.ok = true;
@@ -253,7 +257,6 @@ export class Agent {
         this.log.warn('withdrawing failed', { error: (error as Error).message }),
       );
     }
-    const { network, endpoint } = partsOf(key);
     if (network && !endpoint)
       void withdrawAbandoned(this.deps, network).catch((error) =>
         this.log.warn('withdrawing failed', { error: (error as Error).message }),

@@ -9,7 +9,6 @@ import type { Network } from '../model/network.ts';
 import type { Node } from '../model/node.ts';
 import type { AttachInput } from '../model/parse.ts';
 import { parseAttach } from '../model/parse.ts';
-import type { View } from '../model/view.ts';
 import type { Mirror } from '../store/mirror.ts';
 import type { Store } from '../store/store.ts';
 import type { Membership } from './membership.ts';
@@ -36,20 +35,19 @@ export type AttachDeps = {
  */
 export async function attachEndpoint(deps: AttachDeps, input: unknown, signal: AbortSignal): Promise<Endpoint> {
   const wish = parseAttach(input);
-  const network = await networkOf(deps.mirror, wish.network);
+  const view = deps.mirror.view;
+  if (!view)
+    throw new WarrenError(
+      'store_unreachable',
+      'the store has not been reached since the agent started',
+      'see: warren status',
+    );
+  const network = findNetwork(view, wish.network);
   const netns = await deps.kernel.identify(wish.netns);
   if (!netns) throw absent(wish.netns);
   return deps.membership.during(network, (joined) =>
     deps.serial.run(`${netns.dev}:${netns.inode}`, () => attachHere(deps, joined, wish, netns, signal)),
   );
-}
-
-/** What is known is enough, as the store has the last word; only what is not may be news. */
-async function networkOf(mirror: Mirror, name: string): Promise<Network> {
-  const known = mirror.view && [...mirror.view.networks.values()].find((network) => network.name === name);
-  if (known && !mirror.frozen) return known;
-  await mirror.refresh('');
-  return findNetwork(mirror.view as View, name);
 }
 
 async function attachHere(
@@ -67,7 +65,10 @@ async function attachHere(
   const endpoint = await attach(store, deps.self(), network, wish, place);
   try {
     await mirror.refresh(network.id);
-    await queue.done(reconciler.keyFor(network.id, endpoint.id));
+    const key = reconciler.keyFor(network.id, endpoint.id);
+    await queue.done(key);
+    // The first one here: the host has to let the network out.
+    if (key === network.id) await queue.done('node');
     if (!mirror.view?.followed.get(network.id)?.endpoints.has(endpoint.id)) throw removed(network, endpoint);
     if (signal.aborted) throw new WarrenError('agent_unreachable', 'the caller hung up');
     const ready = await store.endpointReady(network.id, endpoint.id, deps.self().epoch);

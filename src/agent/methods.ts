@@ -76,6 +76,7 @@ export function methodsOf(agent: Agent): Readonly<Record<string, Method>> {
 
     'endpoint.attach': async (params, signal) => {
       agent.self;
+      await fresh();
       return endpointJson(view(), await attachEndpoint(agent.deps, params, signal));
     },
     'endpoint.detach': async (params) => {

@@ -45,6 +45,7 @@ for (const brNetfilter of [false, true]) {
           const netns = `${host.name}${n}`;
           const endpoint = await host.attach('app', netns);
           assert.equal(endpoint.state, 'ready');
+          await host.guest.ok('nft list table inet warren'); // and may go out
           for (const other of attached) {
             for (const address of other.endpoint.addresses) {
               // The others learn of it by the store; one packet may be asked for again, a broken path may not pass.

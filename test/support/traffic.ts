@@ -29,6 +29,8 @@ export async function traffic(cluster: Cluster, flows: readonly Flow[], interval
   return running;
 }
 
+const onItsWay = 25;
+
 /** Every number from 1 on was answered, to the end: how many. Fails when they were too few to say something. */
 export async function complete(cluster: Cluster, running: readonly Traffic[], least: number): Promise<number> {
   let all = 0;
@@ -38,9 +40,11 @@ export async function complete(cluster: Cluster, running: readonly Traffic[], le
     const text = textOf(cluster, file);
     const seen = new Set([...text.matchAll(/icmp_seq=(\d+) ttl/g)].map(([, seq]) => Number(seq)));
     const sent = Number(/(\d+) packets transmitted/.exec(text)?.[1]);
-    // Its own exit would count the packet on its way as lost.
-    const missing = Array.from({ length: Math.max(sent - 1, 0) }, (_, i) => i + 1).filter((n) => !seen.has(n));
+    // Its own exit would count what is on its way just then as lost.
+    const last = Math.max(0, ...seen);
+    const missing = Array.from({ length: last }, (_, i) => i + 1).filter((n) => !seen.has(n));
     assert.deepEqual(missing, [], `${what}: of ${sent}`);
+    assert.ok(sent - last <= onItsWay, `${what}: the last ${sent - last} of ${sent}`);
     assert.ok(sent > least, `${what}: only ${sent}`);
     all += sent;
   }
