@@ -3,7 +3,7 @@ import type { Abilities, Cipher } from './cipher.ts';
 import { ciphers, sameAbilities } from './cipher.ts';
 import type { ExchangeKey } from './exchange.ts';
 import type { Identity, IdentityKey } from './identity.ts';
-import { isKeyText, verifyBy } from './identity.ts';
+import { isBytesText, keyLength, signatureLength, verifyBy } from './identity.ts';
 
 /*
  * What one node tells one other: its newest generation for that pair, and how far it is with the other's. Ten lines of ASCII,
@@ -104,9 +104,9 @@ export function verifyAnnouncement(text: string, expected: Expected): Verdict {
   if (!match) return { ok: false, reason: 'malformed' };
   const [, body = '', cluster, from, index, to, identity, generation, key, names = '', aes, created, ...rest] = match;
   const [heard, heardKey, stage, signature = ''] = rest;
-  for (const key_ of [identity, key, heardKey]) {
-    if (key_ !== undefined && !isKeyText(key_)) return { ok: false, reason: 'malformed' };
-  }
+  const keys = [identity, key, heardKey].filter((one) => one !== undefined);
+  const spelled = keys.every((one) => isBytesText(one, keyLength)) && isBytesText(signature, signatureLength);
+  if (!spelled) return { ok: false, reason: 'malformed' };
   const announcement: Announcement = {
     cluster: cluster as ClusterId,
     from: from as NodeId,

@@ -13,7 +13,8 @@ export type IdentityKey = string & { readonly __key: 'ed25519' };
 
 /** RFC 8410: what stands before the 32 bytes of a public half in its SubjectPublicKeyInfo. */
 const publicPrefix = Buffer.from('302a300506032b6570032100', 'hex');
-const keyLength = 32;
+export const keyLength = 32;
+export const signatureLength = 64;
 
 /** Signs. The private half is in node's KeyObject: no printer shows it, and nobody can wipe it before the process ends. */
 export class Identity {
@@ -52,10 +53,10 @@ export function verifyBy(key: IdentityKey, bytes: Uint8Array, signature: Uint8Ar
   return verify(null, bytes, createPublicKey({ key: whole, format: 'der', type: 'spki' }), signature);
 }
 
-/** 32 bytes in their one spelling: another text of the same bytes is none. */
-export function isKeyText(text: string): boolean {
+/** So many bytes in their one spelling: base64url has others for the last of them. */
+export function isBytesText(text: string, length: number): boolean {
   const bytes = Buffer.from(text, 'base64url');
-  return bytes.length === keyLength && bytes.toString('base64url') === text;
+  return bytes.length === length && bytes.toString('base64url') === text;
 }
 
 const alphabet = 'abcdefghijklmnopqrstuvwxyz234567';

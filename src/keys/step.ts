@@ -191,7 +191,7 @@ function sayingOf({ own, peer }: PairState, stage: Stage): Saying {
 function nextLook(ends: Ends, state: PairState, current: Session | undefined, { limits }: Input): number | undefined {
   if (state.own.spent) return earliestNext(state.own, state.failures);
   if (current?.doneAt === undefined) return undefined;
-  if (state.sessions[0] !== current) return current.doneAt + graceMs;
+  if (state.sessions[0]?.tx !== current.tx) return current.doneAt + graceMs;
   return current.own === state.own.number ? expiresAt(ends, current, limits) : undefined;
 }
 

@@ -197,10 +197,11 @@ test('faults of every kind: all laws hold, and what is left comes to rest', () =
         if (name) sas.delete(name);
       },
       replaced: () => {
-        // Somebody saved and restored it: same name, counting from 0 again.
+        // Somebody saved and restored it: same name, counting from 0 again. Within the second of its birth nobody can tell.
         const { sas } = any().kernel;
         const sa = [...sas.values()][world.random(Math.max(1, sas.size))];
-        if (sa) Object.assign(sa, { added: Math.floor(world.now / 1000), packets: 0, bytes: 0 });
+        if (sa && sa.added < Math.floor(world.now / 1000))
+          Object.assign(sa, { added: Math.floor(world.now / 1000), packets: 0, bytes: 0, replaced: true });
       },
       failing: () => {
         any().kernel.failing = 1 + world.random(3);

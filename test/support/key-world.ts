@@ -19,7 +19,15 @@ import { Secret } from '../../src/model/secret.ts';
  */
 
 const cluster = 'clusteraaaaaaaaa' as ClusterId;
-type KernelSa = Half & { key: string; src: Host; dst: Host; added: number; packets: number; bytes: number };
+type KernelSa = Half & {
+  key: string;
+  src: Host;
+  dst: Host;
+  added: number;
+  packets: number;
+  bytes: number;
+  replaced?: true;
+};
 
 /** All that is ever added for sending, in the whole world: key -> who, to whom, SPI. */
 type Ledger = Map<string, string>;
@@ -345,11 +353,17 @@ export class Host {
   turns(peer: Host): void {
     for (let i = 0; i < 12; i++) {
       try {
-        if (this.turn(peer)) return;
+        if (!this.turn(peer)) continue;
+        const spi = this.kernel.policies.get(peer);
+        const sa = spi === undefined ? undefined : this.kernel.find('out', spi, peer);
+        assert.ok(spi === undefined || sa, 'the policy names an SA that is not there');
+        assert.ok(!sa?.replaced, 'the policy names an SA that may use a nonce twice');
+        return;
       } catch (error) {
         if (!(error instanceof Killed)) throw error;
       }
     }
+    assert.fail(`it never rests: ${JSON.stringify(this.outcomes.get(peer)?.status)}`);
   }
 
   #heard(peer: Host) {
