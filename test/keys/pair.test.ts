@@ -94,6 +94,8 @@ test('each stage is said when it is seen in the kernel, and not before', () => {
   for (const { direction, spi } of met.add) node.kernel.set(`${direction} ${spi}`, counters);
   const ready = node.turn();
   assert.deepEqual([ready.saying?.heard?.stage, ready.tx], ['ready', undefined], 'the peer has not said ready');
+  const known = node.turn({ announcement: node.peer(1, 'known') });
+  assert.deepEqual([known.tx, known.forget.length], [undefined, 0], 'it has only seen ours');
   const told = node.turn({ announcement: node.peer(1, 'ready') });
   assert.deepEqual([told.saying?.heard?.stage, told.tx, told.forget.length], ['ready', met.add[1]?.spi, 1]);
   node.tx = told.tx;

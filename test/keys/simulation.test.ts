@@ -96,23 +96,25 @@ for (const [count, delay] of [
   [2, 400],
   [3, 50],
   [3, 2000],
+  [2, 15_000],
 ] as const) {
   test(`${count} nodes, store late by up to ${delay} ms: rotations by time, by request and at once lose nothing`, () => {
     for (const seed of seedsOf(1, 20)) {
       const { world } = worldOf(count, seed);
       world.store.delay = delay;
       world.flight = 1 + world.random(200);
-      settle(world);
+      const patience = 30_000 + 12 * delay;
+      settle(world, patience);
       const before = clean(world);
       const first = links(world).map(({ host, peer }) => host.state(peer)?.own.number ?? 0);
       for (const host of world.hosts) host.limits = { ageMs: 30_000, packets: 2 ** 32, bytes: 2 ** 38 };
-      run(world, 60_000, () => {
+      run(world, 60_000 + 10 * delay, () => {
         for (const { host, peer } of links(world)) if (world.random(40) === 0) host.rekey.add(peer);
       });
       for (const { host, peer } of links(world)) host.rekey.add(peer);
-      run(world, 5000);
+      run(world, 5000 + 2 * delay);
       for (const host of world.hosts) host.limits = { ageMs: 3_600_000, packets: 2 ** 32, bytes: 2 ** 38 };
-      settle(world);
+      settle(world, patience);
       assert.deepEqual(clean(world), before, `seed ${seed}`);
       links(world).forEach(({ host, peer }, i) => {
         const made = (host.state(peer)?.own.number ?? 0) - (first[i] ?? 0);
@@ -146,6 +148,25 @@ test('an agent killed at every act of beginning and of a rotation: no packet is 
   assert.ok(kills > 150, `${kills} kills`);
 });
 
+test('a kernel that takes no SA, or no policy, in the middle of a rotation: no packet is lost', () => {
+  for (const victim of [0, 1]) {
+    for (let failing = 1; failing <= 6; failing++) {
+      for (const stubbornMs of [0, 25_000]) {
+        const { world, hosts } = worldOf(2, failing);
+        const host = hosts[victim] ?? assert.fail();
+        settle(world);
+        const before = clean(world);
+        Object.assign(host.kernel, { failing, stubborn: stubbornMs > 0 });
+        (hosts[0] as Host).rekey.add(hosts[1] as Host);
+        run(world, stubbornMs);
+        host.kernel.stubborn = false;
+        settle(world, 90_000);
+        assert.deepEqual(clean(world), before, `${failing} failures, ${stubbornMs} ms`);
+      }
+    }
+  }
+});
+
 test('a reboot at every act: up again, with other keys', () => {
   for (const victim of [0, 1]) {
     for (let at = 0; at < 40; at += 1) {
@@ -175,6 +196,7 @@ test('faults of every kind: all laws hold, and what is left comes to rest', () =
     failing: 0,
     changed: 0,
     wiped: 0,
+    flushed: 0,
   };
   const seeds = seedsOf(10, 400);
   let generations = 0;
@@ -211,6 +233,7 @@ test('faults of every kind: all laws hold, and what is left comes to rest', () =
         host.abilities = { ...host.abilities, fastAes: !host.abilities.fastAes };
       },
       wiped: () => any().run.clear(),
+      flushed: () => any().kernel.sas.clear(),
     };
     try {
       const names = Object.keys(faults) as (keyof typeof counts)[];

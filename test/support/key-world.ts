@@ -168,6 +168,8 @@ class FakeXfrm {
   readonly policies = new Map<Host, number>();
   /** Fails the next so many additions. */
   failing = 0;
+  /** Takes no policy. */
+  stubborn = false;
 
   constructor(world: World, host: Host) {
     this.#world = world;
@@ -327,8 +329,8 @@ export class Host {
       half.key.wipe();
     }
     this.#act();
-    const before_ = this.kernel.policies.get(peer);
-    if (added && outcome.tx !== before_) {
+    const named = this.kernel.policies.get(peer);
+    if (added && outcome.tx !== named && !this.kernel.stubborn) {
       if (outcome.tx === undefined) this.kernel.policies.delete(peer);
       else this.kernel.policies.set(peer, outcome.tx);
     }
@@ -363,6 +365,7 @@ export class Host {
         if (!(error instanceof Killed)) throw error;
       }
     }
+    if (this.kernel.stubborn || this.kernel.failing > 0) return;
     assert.fail(`it never rests: ${JSON.stringify(this.outcomes.get(peer)?.status)}`);
   }
 
