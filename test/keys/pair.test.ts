@@ -102,6 +102,29 @@ test('each stage is said when it is seen in the kernel, and not before', () => {
   assert.equal(node.turn().saying?.heard?.stage, 'moved');
 });
 
+test('another key under our number is not ours, whatever the peer can receive with it', () => {
+  const node = new Node();
+  node.obeyed();
+  node.obeyed({ announcement: node.peer(1) });
+  node.obeyed();
+  const heard = { generation: 1, key: newExchange().key, stage: 'ready' } as const;
+  const outcome = node.obeyed({ announcement: node.peer(1, 'ready', { heard }) });
+  assert.deepEqual([outcome.tx, node.own.number, node.own.reason], [undefined, 2, 'behind']);
+});
+
+test('what was offered goes on receiving when its other half is lost, what was not goes', () => {
+  for (const offered of [true, false]) {
+    const node = new Node();
+    node.obeyed();
+    const { add } = node.obeyed({ announcement: node.peer(1) });
+    if (offered) assert.equal(node.obeyed().saying?.heard?.stage, 'ready');
+    node.kernel.delete(`out ${add[1]?.spi}`);
+    const { keep } = node.turn();
+    assert.equal(keep.in.includes(add[0]?.spi ?? 0), offered);
+    assert.deepEqual([node.own.number, node.own.reason], [2, 'lost']);
+  }
+});
+
 test('an SPI somebody else has is left out', () => {
   const node = new Node();
   node.obeyed();
