@@ -7,7 +7,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const below = ['model', 'kernel', 'store', 'plan', 'control', 'agent'];
+const below = ['model', 'kernel', 'store', 'plan', 'keys', 'control', 'agent'];
 type Floor = { may: readonly string[]; types?: readonly string[]; pure?: true };
 const floors: Record<string, Floor> = {
   model: { may: [], pure: true },
@@ -15,6 +15,8 @@ const floors: Record<string, Floor> = {
   store: { may: ['model'] },
   // kernel/state.ts is vocabulary: types, and the one value `host`.
   plan: { may: ['model', 'kernel/state.ts'], types: ['kernel'], pure: true },
+  // What two nodes share of keys, and one pair's states; node:crypto's randomness only in making new ones.
+  keys: { may: ['model', 'kernel/state.ts'], types: ['kernel'], pure: true },
   control: { may: ['model', 'kernel', 'store', 'plan'] },
   agent: { may: below },
   cni: { may: ['model', 'agent/protocol.ts'] },

@@ -6,6 +6,7 @@ export const exitCodes = {
   internal: 1,
   kernel: 1,
   not_root: 1,
+  identity_unusable: 1,
   invalid_input: 2,
   no_advertise_address: 2,
   not_initialized: 2,
