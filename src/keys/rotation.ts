@@ -35,7 +35,7 @@ function mustRotate({ own, peer }: PairState, current: Session | undefined, inpu
   if (peer?.heard && peer.heard.generation >= own.number && peer.heard.key !== own.key) return 'behind';
   if (own.spent) return 'lost';
   if (own.private) return undefined; // it still can meet whatever the peer begins
-  if (!current || current.own !== own.number || current.rxGone || current.txGone) return 'lost';
+  if (current?.own !== own.number) return 'lost';
   if (peer?.generation !== current.peer) return 'answer';
   return undefined;
 }

@@ -148,6 +148,20 @@ test('an agent killed at every act of beginning and of a rotation: no packet is 
   assert.ok(kills > 150, `${kills} kills`);
 });
 
+test('killed at every act, and all SAs flushed before the next agent comes: no key is added again', () => {
+  for (let at = 0; at < 40; at++) {
+    const { world, hosts } = worldOf(2, 3);
+    const host = hosts[0] ?? assert.fail();
+    if (at % 2) settle(world);
+    host.killed = () => host.kernel.sas.clear();
+    host.rekey.add(hosts[1] ?? assert.fail());
+    host.killIn = at;
+    run(world, 1000);
+    host.killIn = undefined;
+    settle(world, 90_000);
+  }
+});
+
 test('a kernel that takes no SA, or no policy, in the middle of a rotation: no packet is lost', () => {
   for (const victim of [0, 1]) {
     for (let failing = 1; failing <= 6; failing++) {

@@ -245,6 +245,8 @@ export class Host {
   rekey = new Set<Host>();
   /** Kills the agent at its n-th act from now. */
   killIn: number | undefined;
+  /** What happens before the next one starts. */
+  killed = () => {};
   readonly #states = new Map<Host, PairState>();
   readonly #pins = new Map<NodeId, Identity['key']>();
   readonly outcomes = new Map<Host, Outcome>();
@@ -288,6 +290,7 @@ export class Host {
   #act(): void {
     if (this.killIn === undefined || this.killIn-- > 0) return;
     this.kill();
+    this.killed();
     throw new Killed();
   }
 
