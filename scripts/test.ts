@@ -1,5 +1,5 @@
 /**
- * Runs the tests: those that need nothing first and side by side, then those that boot hosts, one after the other (two
+ * Runs the tests: those that need nothing first and side by side, then those that boot hosts, most of them one by one (two
  * processors carry three guests, not six). One report and one set of totals for all of it.
  *
  *   node --import tsx scripts/test.ts [FILE|FOLDER|WORD]...    only files whose path contains one of these
@@ -28,7 +28,7 @@ const labTimeout = (process.env.WARREN_LONG ? 60 : 6) * minute;
 /** They promise nothing about time, and wait more than they work. */
 const unhurried = /(bad-input|features|lacking|netns|overlap|underlay)\.test/;
 const phases = [
-  { files: all.filter((name) => !inLab(name)), concurrency: 2, timeout: 2 * minute },
+  { files: all.filter((name) => !inLab(name)), concurrency: 2, timeout: 5 * minute },
   { files: all.filter((name) => inLab(name) && unhurried.test(name)), concurrency: 2, timeout: labTimeout },
   { files: all.filter((name) => inLab(name) && !unhurried.test(name)), concurrency: 1, timeout: labTimeout },
 ];
