@@ -74,9 +74,9 @@ export async function nodeRegister(session: Session, wish: NodeWish): Promise<No
 }
 
 export async function nodeRemove(session: Session, id: NodeId): Promise<boolean> {
-  const { meta, changes, nodes, nodeNames, nodeIndexes, leases, removed: tombs } = session.registry;
-  const keys = [meta, changes, nodes, nodeNames, nodeIndexes, leases, tombs];
-  const [status, removed] = session.present(await session.change('remove-node-7', '', keys, [id]));
+  const { meta, changes, nodes, nodeNames, nodeIndexes, leases, removed: tombs, announcements } = session.registry;
+  const keys = [meta, changes, nodes, nodeNames, nodeIndexes, leases, tombs, announcements(id)];
+  const [status, removed] = session.present(await session.change('remove-node-8', '', keys, [id]));
   if (status !== 'ok') throw unexpected(status);
   return removed === '1';
 }
@@ -125,6 +125,6 @@ export function staleEpoch(epoch: number, newest: string | undefined): WarrenErr
   );
 }
 
-function unknownNode(id: NodeId): WarrenError {
+export function unknownNode(id: NodeId): WarrenError {
   return new WarrenError('node_not_found', `the cluster does not know node ${id}`, 'add this host with: warren init');
 }

@@ -116,6 +116,16 @@ export interface Store {
   nodeRenew(id: NodeId, epoch: number, leaseMs: number): Promise<void>;
   leases(): Promise<readonly Lease[]>;
 
+  // announcements (registry slot): no part of any revision, as they prove themselves and pairs say them again
+  /** What others have announced to the node, by sender. */
+  announcementsTo(node: NodeId): Promise<ReadonlyMap<NodeId, string>>;
+  /** What the node has announced, by receiver, where there is one. */
+  announcementsBy(node: NodeId, to: readonly NodeId[]): Promise<ReadonlyMap<NodeId, string>>;
+  /** By receiver; those that are no members are left out. stale_epoch when a newer agent of the node took over. */
+  announce(node: NodeId, epoch: number, texts: ReadonlyMap<NodeId, string>): Promise<void>;
+  /** Wake-ups: something else was announced to the node, or may have been while the connection was lost. Only a hint. */
+  onAnnounced(node: NodeId, listener: () => void): void;
+
   // networks (registry slot, then the network's)
   /** `avoid`: members' routes and underlays. */
   networkCreate(wish: NetworkWish, avoid: readonly Cidr[]): Promise<Network>;
