@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node
 import { dirname, join } from 'node:path';
 import { parse, stringify } from 'yaml';
 import * as z from 'zod';
+import { ciphers } from '../keys/cipher.ts';
 import { WarrenError } from '../model/error.ts';
 import type { NodeId } from '../model/id.ts';
 import { idPattern } from '../model/id.ts';
@@ -35,6 +36,10 @@ const shapeBefore = z.strictObject({
   verbose: z.boolean().optional(),
   /** Seconds between looks at everything, although nothing was heard; 0: never. */
   resync: z.number().min(0).max(86_400).optional(),
+  /** Which one to use with other nodes; without it the faster one. */
+  cipher: z.enum(ciphers).optional(),
+  /** Seconds until a pair of nodes agrees on new keys. */
+  rekeyInterval: z.number().min(10).max(86_400).optional(),
 });
 /** And what `init` adds. */
 const shape = shapeBefore.extend({

@@ -41,6 +41,7 @@ export class Encryption {
   #own: Own | undefined;
   #trouble: WarrenError | undefined;
   #pairs: Pairs | undefined;
+  #self: (() => Node) | undefined;
 
   constructor(
     kernel: Kernel,
@@ -56,19 +57,23 @@ export class Encryption {
     this.#unguarded = unguarded;
   }
 
-  /** Looks at what is here. `known`: others have seen this node's identity. */
-  async open(paths: Paths, boot: string, cluster: Cluster, known: boolean): Promise<void> {
+  /** Looks at what is here. `told`: the identity that the others know this node by. */
+  async open(paths: Paths, boot: string, cluster: Cluster, told: string | undefined): Promise<void> {
     const features = await featuresOf(this.#kernel);
     const abilities = abilitiesOf(features, cluster.underlayFamily, this.#settings.cipher);
     this.#own = undefined;
     try {
-      const identity = openIdentity(paths.stateDir, known);
+      const identity = openIdentity(paths.stateDir, told !== undefined);
       const pins = new Pins(paths.stateDir);
       const files = new PairFiles(paths.runDir, boot);
       this.#own = { identity, abilities, pins, files, directions: features.saDir === true };
       this.#trouble = abilities.ciphers.length > 0 ? undefined : lacking(features, this.#settings.cipher);
+      if (told !== undefined && told !== identity.key)
+        this.#log.error('this node had another identity: nodes that have seen it refuse this one');
       if (!files.kept)
-        this.#log.warn('the run directory is on a disk: a restart of the agent agrees on new keys', { dir: paths.runDir });
+        this.#log.warn('the run directory is on a disk: a restart of the agent agrees on new keys', {
+          dir: paths.runDir,
+        });
     } catch (error) {
       if (!(error instanceof WarrenError)) throw error;
       this.#trouble = error;
@@ -91,6 +96,12 @@ export class Encryption {
     return this.#own?.abilities;
   }
 
+  /** REQUIRES: start() was done. */
+  get self(): Node {
+    if (this.#self) return this.#self();
+    throw new Error('encryption has not started');
+  }
+
   get peers(): ReadonlyMap<NodeId, Peer> {
     return this.#pairs?.peers ?? new Map();
   }
@@ -109,6 +120,7 @@ export class Encryption {
     this.#pairs = pairs;
     this.#store.onAnnounced(self().id, () => pairs.hear());
     this.#store.onConnection((connected) => connected && pairs.sayAgain());
+    this.#self = self;
     void this.#watch(pairs);
   }
 
@@ -135,8 +147,7 @@ export class Encryption {
   async agreed(network: Network, expected: (node: NodeId) => boolean): Promise<void> {
     if (!network.encrypted || !this.#pairs) return;
     const pairs = this.#pairs;
-    const missing = () =>
-      network.members.some((id) => pairs.peers.has(id) && expected(id) && !pairs.peers.get(id)?.up);
+    const missing = () => network.members.some((id) => pairs.peers.has(id) && expected(id) && !pairs.peers.get(id)?.up);
     await pairs.until(() => !missing(), agreeMs);
   }
 

@@ -5,7 +5,7 @@ import type { NodeId } from '../model/id.ts';
 import type { Node } from '../model/node.ts';
 import type { View } from '../model/view.ts';
 import { policyName } from '../plan/diff.ts';
-import { policyPriority, reqid } from '../plan/names.ts';
+import { isOurs, reqid } from '../plan/names.ts';
 import type { Store } from '../store/store.ts';
 import type { Log } from './log.ts';
 import type { Here, Ipsec } from './peer.ts';
@@ -47,13 +47,7 @@ export class Pairs {
   #litter = true;
   #listenAgain: NodeJS.Timeout | undefined;
 
-  constructor(
-    here: Here,
-    store: Store,
-    log: Log,
-    self: () => Node,
-    unguarded: (policies: readonly Policy[]) => void,
-  ) {
+  constructor(here: Here, store: Store, log: Log, self: () => Node, unguarded: (policies: readonly Policy[]) => void) {
     this.#here = here;
     this.#store = store;
     this.#log = log;
@@ -287,11 +281,7 @@ export class Pairs {
       (src === self.underlay && peers.has(dst)) || (dst === self.underlay && peers.has(src));
     const bare = (prefix: string) => prefix.slice(0, prefix.indexOf('/'));
     const stray = [...policies.values()].filter(
-      ({ priority, tmpls, partial, selector: { src, dst } }) =>
-        !partial &&
-        priority === policyPriority.peer &&
-        tmpls.some((tmpl) => tmpl.reqid === reqid) &&
-        !belongs(bare(src), bare(dst)),
+      (policy) => isOurs.peerPolicy(policy) && !belongs(bare(policy.selector.src), bare(policy.selector.dst)),
     );
     const old = [...sas.values()].filter(
       ({ src, dst, partial, ...sa }) => !partial && sa.reqid === reqid && !belongs(src, dst),

@@ -155,14 +155,14 @@ export class Peer {
     const unlike = (policy: Policy) => have(policy)?.partial || !covers(have(policy), policy, []);
     const [inwards, outwards] = this.#policies(way, tx);
     const [, any] = this.#policies(way, 0);
-    const sets = (policy: Policy | undefined): Op[] =>
-      policy && unlike(policy) ? [{ op: 'policy.set', policy }] : [];
+    const sets = (policy: Policy | undefined): Op[] => (policy && unlike(policy) ? [{ op: 'policy.set', policy }] : []);
     const dels: Op[] = !outwards && any && have(any) ? [{ op: 'policy.del', policy: any }] : [];
     const { packets, bytes } = this.#here.limits;
     const fresh = add.map(({ key, ...half }) => ({ sa: saOf(way, half, { packets, bytes }), key }));
     const adding = new Set(fresh.map(({ sa }) => saKey(sa)));
     const old = [...sas.values()].filter(
-      (sa) => isPair(sa, way) && !adding.has(saKey(sa)) && !(sa.dst === way.local ? keep.in : keep.out).includes(sa.spi),
+      (sa) =>
+        isPair(sa, way) && !adding.has(saKey(sa)) && !(sa.dst === way.local ? keep.in : keep.out).includes(sa.spi),
     );
     return [
       ...sets(inwards),

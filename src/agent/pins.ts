@@ -10,7 +10,10 @@ import type { NodeId } from '../model/id.ts';
 import { idPattern } from '../model/id.ts';
 import { writePrivate } from './config.ts';
 
-const shape = z.record(z.string().regex(idPattern), z.string().refine((text) => isBytesText(text, keyLength)));
+const shape = z.record(
+  z.string().regex(idPattern),
+  z.string().refine((text) => isBytesText(text, keyLength)),
+);
 
 /** The identities this node has seen, on disk: whoever comes with another one later is refused, also after a restart. */
 export class Pins {

@@ -109,7 +109,8 @@ export class Reconciler {
     const parts = alive ? networkParts(view, self, alive) : new Map<Key, Scope>();
     const want = merge([...parts.values()]);
     const namespaces = (await this.#kernel.namespaces()).filter((found) => found === name);
-    if (followed && want.namespaces.length > 0 && !this.#built.has(id)) await this.#refuseForeign(view, followed.network);
+    if (followed && want.namespaces.length > 0 && !this.#built.has(id))
+      await this.#refuseForeign(view, followed.network);
     // Made before it is read: a new namespace is not empty, and its sysctls tell what this kernel has.
     for (const missing of want.namespaces.filter((wanted) => !namespaces.includes(wanted))) {
       await this.#apply([{ netns: host, op: { op: 'netns.add', name: missing } }]);

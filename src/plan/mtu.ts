@@ -24,7 +24,9 @@ export function capacityOf(node: Node, encrypted: boolean): number {
  */
 export function mtuOf(view: View, network: Network): number {
   const members = network.members.flatMap((id) => view.nodes.get(id) ?? []);
-  const capacity = Math.min(...(members.length > 0 ? members : [...view.nodes.values()]).map((node) => capacityOf(node, network.encrypted)));
+  const capacity = Math.min(
+    ...(members.length > 0 ? members : [...view.nodes.values()]).map((node) => capacityOf(node, network.encrypted)),
+  );
   const possible = Number.isFinite(capacity) ? capacity : 1416;
   return network.mtu === 'auto' ? possible : Math.min(network.mtu, possible);
 }

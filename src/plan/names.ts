@@ -58,9 +58,16 @@ export const isOurs = {
   route: (route: Route): boolean => route.protocol === protocol,
   neigh: (neigh: Neigh): boolean => neigh.protocol === protocol,
   fdb: (fdb: Fdb): boolean => fdb.externLearn === true,
-  /** The guard's. Those of peers are known by their reqid, and are the pairs' matter (agent/pairs.ts). */
+  peerPolicy: ({ priority, tmpls, partial }: Policy): boolean =>
+    !partial && priority === policyPriority.peer && tmpls.some((tmpl) => tmpl.reqid === reqid),
+  /** The guard's; those of peers are the pairs' matter (agent/pairs.ts). */
   policy: ({ priority, action, tmpls, selector: { proto, dport }, partial }: Policy): boolean =>
-    !partial && priority === policyPriority.guard && action === 'block' && tmpls.length === 0 && proto === 17 && !!dport,
+    !partial &&
+    priority === policyPriority.guard &&
+    action === 'block' &&
+    tmpls.length === 0 &&
+    proto === 17 &&
+    !!dport,
 };
 
 /** Locally administered MACs, known in advance to every node and never random: kind, then what it belongs to. */

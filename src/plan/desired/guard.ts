@@ -64,7 +64,9 @@ export function peerPolicies(
     selector: { src: `${src}/${length}`, dst: `${dst}/${length}`, proto: udp, dport },
     priority: policyPriority.peer,
     action: 'allow',
-    tmpls: [{ src, dst, proto: 'esp', mode: 'transport', reqid, ...(dir === 'out' && spi !== undefined ? { spi } : {}) }],
+    tmpls: [
+      { src, dst, proto: 'esp', mode: 'transport', reqid, ...(dir === 'out' && spi !== undefined ? { spi } : {}) },
+    ],
   });
   return [one('in', remote, local), ...(spi === undefined ? [] : [one('out', local, remote)])];
 }

@@ -24,9 +24,7 @@ const uplinks = [
 
 /** What the host itself needs, and which of our namespaces may exist at all. */
 export function nodeScope(view: View, self: NodeId): Scope {
-  const here = [...view.followed.values()]
-    .filter((followed) => isHere(followed, self))
-    .map(({ network }) => network);
+  const here = [...view.followed.values()].filter((followed) => isHere(followed, self)).map(({ network }) => network);
   const open = here.some(({ internal }) => !internal);
   const plain = here.filter(({ encrypted }) => !encrypted);
   const chains = [...(open ? uplinks : []), ...(plain[0] ? [members(view, self, plain[0], plain)] : [])];
