@@ -1,6 +1,7 @@
 import type { EndpointId, NetworkId, NodeId } from '../model/id.ts';
 import type { Cidr } from '../model/ip.ts';
 import type { Network } from '../model/network.ts';
+import type { Facts } from '../model/node.ts';
 import type { Revision } from '../model/view.ts';
 import * as announcements from './announcements.ts';
 import { Connection } from './connection.ts';
@@ -72,7 +73,7 @@ class RedisStore implements Store {
     return nodes.nodeRemove(this.#session, id);
   }
 
-  nodeStart(id: NodeId, facts: Parameters<Store['nodeStart']>[1], leaseMs: number) {
+  nodeStart(id: NodeId, facts: Facts, leaseMs: number) {
     return nodes.nodeStart(this.#session, id, facts, leaseMs);
   }
 

@@ -2,7 +2,7 @@ import type { Endpoint } from '../model/endpoint.ts';
 import type { EndpointId, NetworkId, NodeId } from '../model/id.ts';
 import type { Cidr, Ip } from '../model/ip.ts';
 import type { Network } from '../model/network.ts';
-import type { Cluster, Node } from '../model/node.ts';
+import type { Cluster, Facts, Node } from '../model/node.ts';
 import type { Revision, View } from '../model/view.ts';
 
 /** A network as wished; the store adds the vni and, where none is named, the prefixes. */
@@ -107,11 +107,7 @@ export interface Store {
   nodeRegister(wish: NodeWish): Promise<Node>;
   nodeRemove(id: NodeId): Promise<boolean>;
   /** A new agent takes over: epoch + 1, lease taken, facts of the host refreshed. */
-  nodeStart(
-    id: NodeId,
-    facts: Pick<Node, 'underlay' | 'underlayMtu' | 'routes' | 'version'>,
-    leaseMs: number,
-  ): Promise<Node>;
+  nodeStart(id: NodeId, facts: Facts, leaseMs: number): Promise<Node>;
   /** Extends the lease; stale_epoch when a newer agent took over. */
   nodeRenew(id: NodeId, epoch: number, leaseMs: number): Promise<void>;
   leases(): Promise<readonly Lease[]>;
