@@ -17,6 +17,7 @@
         'native/ops/neigh.cc',
         'native/ops/netns.cc',
         'native/ops/nft.cc',
+        'native/ops/offload.cc',
         'native/ops/route.cc',
         'native/ops/rule.cc',
         'native/ops/session.cc',

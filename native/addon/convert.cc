@@ -50,6 +50,7 @@ ops::Link ReadLink(Napi::Value value, const std::string& where, std::string* err
   fields.Read("addrGenMode", &mode);
   if (mode && *mode != "eui64" && *mode != "none") fields.Fail("addrGenMode", "eui64 or none");
   if (mode) link.addr_gen_mode = *mode == "none" ? IN6_ADDR_GEN_MODE_NONE : IN6_ADDR_GEN_MODE_EUI64;
+  fields.Read("tso", &link.tso);
   if (fields.Has("vxlan")) {
     ops::Vxlan& vxlan = link.vxlan.emplace();
     Fields data(fields.Get("vxlan"), fields.Where("vxlan"), error);
@@ -222,6 +223,7 @@ void FromLink(Napi::Env env, Napi::Object object, const ops::Link& link) {
   SetIf(object, "group", link.group);
   if (link.addr_gen_mode == IN6_ADDR_GEN_MODE_EUI64) object.Set("addrGenMode", "eui64");
   if (link.addr_gen_mode == IN6_ADDR_GEN_MODE_NONE) object.Set("addrGenMode", "none");
+  SetIf(object, "tso", link.tso);
   if (link.vxlan) {
     Napi::Object vxlan = Napi::Object::New(env);
     vxlan.Set("vni", link.vxlan->vni);

@@ -20,6 +20,8 @@ class Socket {
   Status Open(int protocol);
   bool is_open() const { return fd_.valid(); }
   void Close() { fd_.Reset(); }
+  // For ioctls that any socket takes.
+  int fd() const { return fd_.get(); }
 
   // One change, acknowledged.
   Status Request(Message* message);

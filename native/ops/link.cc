@@ -10,6 +10,8 @@
 #include <cstdio>
 #include <unordered_map>
 
+#include "ops/offload.h"
+
 namespace warren::ops {
 
 using nl::Message;
@@ -125,7 +127,8 @@ void PutPort(Message* message, const PortFlags& port) {
 }
 
 // The kernel makes IPv6 link-local addresses when a link goes up, and puts a port to work: both must be settled before.
-bool UpComesLast(const Link& link) { return link.addr_gen_mode || link.port; }
+// So must what its first packets are like.
+bool UpComesLast(const Link& link) { return link.addr_gen_mode || link.port || link.tso; }
 
 // A message about an existing link, found by name. EXCL and CREATE absent: ENODEV when there is none.
 Message About(const std::string& name, std::optional<bool> up) {
@@ -142,11 +145,25 @@ Status SendInOrder(nl::Socket* rtnl, std::vector<Message>* messages) {
   return Status::Ok();
 }
 
+Status SetOffload(Session* session, const Link& link) {
+  return link.tso ? TsoSet(*session->rtnl(), link.name, *link.tso) : Status::Ok();
+}
+
+// One system call, so of the few links it is wanted for; a network can have a thousand veths.
+Status ReadOffload(Session* session, Link* link) {
+  if (!link->vxlan) return Status::Ok();
+  bool on = false;
+  Status status = TsoGet(*session->rtnl(), link->name, &on);
+  if (status.error == ENODEV) return Status::Ok();  // gone, or renamed, since it was listed
+  if (status.ok()) link->tso = on;
+  return status;
+}
+
 }  // namespace
 
 bool FollowsBirth(const Link& link) {
   // IFLA_MASTER would be an index of the other namespace; the rest is not looked at when a link is made.
-  return link.addr_gen_mode || link.port || (link.netns && link.master && !link.master->empty());
+  return UpComesLast(link) || (link.netns && link.master && !link.master->empty());
 }
 
 Status EncodeLinkBirth(Resolver* resolver, const Link& link, Message* message) {
@@ -240,6 +257,7 @@ Status LinkAdd(Session* session, const Link& link) {
   const auto follow = [&link](Session* inside) {
     std::vector<Message> messages;
     if (Status encoded = EncodeLinkFollow(inside, link, &messages); !encoded.ok()) return encoded;
+    if (Status set = SetOffload(inside, link); !set.ok()) return set;
     return SendInOrder(inside->rtnl(), &messages);
   };
   if (!link.netns) return follow(session);
@@ -254,6 +272,7 @@ Status LinkAdd(Session* session, const Link& link) {
 Status LinkSet(Session* session, const Link& link, const std::optional<std::string>& rename) {
   std::vector<Message> messages;
   Status status = EncodeLinkSet(session, link, rename, &messages);
+  if (status.ok()) status = SetOffload(session, link);  // while it has its old name, and may be down
   if (status.ok()) status = SendInOrder(session->rtnl(), &messages);
   if (rename) session->Forget();
   return status;
@@ -295,6 +314,7 @@ Status LinkList(Session* session, std::vector<Link>* links) {
     std::string master;
     if (info.master != 0 && !session->Name(info.master, &master).ok()) master.clear();
     info.link.master = master;
+    if (status = ReadOffload(session, &info.link); !status.ok()) return status;
     links->push_back(std::move(info.link));
   }
   return Status::Ok();

@@ -48,6 +48,7 @@ struct Link {
   std::optional<std::string> master;  // "" is none
   std::optional<uint32_t> group;
   std::optional<uint8_t> addr_gen_mode;  // IN6_ADDR_GEN_MODE_*
+  std::optional<bool> tso;               // not in any message: offload.h. Read of kind vxlan only
   std::optional<Vxlan> vxlan;
   std::optional<Bridge> bridge;
   std::optional<VethPeer> veth;

@@ -45,6 +45,8 @@ export type Link = {
   readonly group?: number;
   /** How link-local IPv6 addresses are made; 'none' keeps the link free of them. */
   readonly addrGenMode?: 'eui64' | 'none';
+  /** `ethtool -K DEV tso on|off`: TCP segments are cut by the device, or before it. Only read of kind vxlan; no event tells it. */
+  readonly tso?: boolean;
   readonly vxlan?: VxlanData;
   readonly bridge?: BridgeData;
   readonly veth?: VethData;

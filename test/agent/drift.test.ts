@@ -5,6 +5,8 @@ import { Wanted } from '../../src/agent/wanted.ts';
 import type { Kernel } from '../../src/kernel/kernel.ts';
 import type { Hint, News } from '../../src/kernel/state.ts';
 import { networkParts } from '../../src/plan/desired/network.ts';
+import { endpointKey } from '../../src/plan/key.ts';
+import { nothing } from '../../src/plan/scope.ts';
 import { endpoint, network, node, view } from '../support/world.ts';
 
 const [a, b] = [node('a', 1), node('b', 2)];
@@ -142,6 +144,17 @@ for (const [what, { news, look }] of Object.entries(cases)) {
     drift.close();
   });
 }
+
+test('what no event tells, offload, is no reason to look', async () => {
+  const { wanted, looks, hear, drift } = await setup();
+  const key = endpointKey(app.id, here.id);
+  const vx0 = { name: 'vx0', kind: 'vxlan', mtu: 1450, tso: false };
+  wanted.put(key, { namespaces: [], wishes: [{ netns: { path }, state: { ...nothing, links: [vx0] } }] });
+  await hear(link({ name: 'vx0', kind: 'vxlan', mtu: 1450 }));
+  pass(200);
+  assert.deepEqual(looks, []);
+  drift.close();
+});
 
 test('while we are changing things nothing is judged, but not for ever', async () => {
   const { looks, state, hear, drift } = await setup();

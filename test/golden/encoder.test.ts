@@ -62,6 +62,16 @@ const ops: Record<string, Op> = {
       vxlan: { vni: 0x100000, local: '2001:db8::1', port: 4789, learning: true, proxy: false },
     },
   },
+  'link.add-vxlan-tso': {
+    op: 'link.add',
+    link: {
+      name: 'vx0',
+      kind: 'vxlan',
+      up: true,
+      tso: false,
+      vxlan: { vni: 0x100000, local: '192.0.2.1', port: 4789, learning: false, proxy: true },
+    },
+  },
   'link.add-veth': {
     op: 'link.add',
     link: {

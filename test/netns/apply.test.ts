@@ -24,6 +24,7 @@ kernelTest('a wrong type is a TypeError before anything has happened', async ({ 
     [{ op: 'link.add', link: { name: 'b', kind: plain, mtu: 1400.5 } }, /integer/],
     [{ op: 'link.add', link: { name: 'b', kind: plain, mtu: -1 } }, /integer/],
     [{ op: 'link.add', link: { name: 'b', kind: plain, up: 1 } }, /up must be a boolean/],
+    [{ op: 'link.add', link: { name: 'b', kind: plain, tso: 'off' } }, /tso must be a boolean/],
     [{ op: 'link.add', link: { name: 'far-too-long-a-name', kind: plain } }, /1 to 15/],
     [{ op: 'link.add', link: { name: 'b', kind: plain, address: '02:00' } }, /MAC/],
     [{ op: 'link.add', link: { name: 'b', kind: 'vxlan', vxlan: { vni: 1 } } }, /vxlan.local must be a string/],

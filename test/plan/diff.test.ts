@@ -28,6 +28,22 @@ test('only the field that differs is set', () => {
   );
 });
 
+test('offload is set where it differs, and when the link is made', () => {
+  const vxlan = { vni: 1048576, local: '10.0.0.1', port: 4789, learning: false, proxy: true };
+  const link = { name: 'vx0', kind: 'vxlan', vxlan, tso: false };
+  assert.equal(steps({ links: [link] }, { links: [{ ...link, mtu: 1450 }] }), '');
+  assert.equal(
+    steps({ links: [link] }, { links: [{ ...link, tso: true }] }),
+    '[warren-1048576] ip link set vx0 tso off\n',
+  );
+  assert.match(
+    steps({ links: [link] }, {}),
+    /^ip link add wvx1048576 netns .*\n\[warren-1048576\] ip link set wvx1048576 tso off name vx0\n$/,
+  );
+  const { tso: _, ...careless } = link;
+  assert.equal(steps({ links: [careless] }, { links: [link] }), '');
+});
+
 test('a vxlan with another vni is another link', () => {
   const vxlan = { vni: 1048576, local: '10.0.0.1', port: 4790, learning: false, proxy: true };
   const text = steps(

@@ -97,7 +97,7 @@ function policyText(policy: Policy): string {
 }
 
 function linkText(link: Link): string {
-  const { name, kind, mtu, address, up, master, group, addrGenMode, port, vxlan, bridge, veth, netns } = link;
+  const { name, kind, mtu, address, up, master, group, addrGenMode, tso, port, vxlan, bridge, veth, netns } = link;
   const parts = [
     name,
     address && `address ${address}`,
@@ -106,6 +106,7 @@ function linkText(link: Link): string {
     master === null ? 'nomaster' : master && `master ${master}`,
     group && `group ${group}`,
     addrGenMode && `addrgenmode ${addrGenMode}`,
+    tso !== undefined && `tso ${tso ? 'on' : 'off'}`,
     netns && `netns ${netns.path.replace('/run/netns/', '')}`,
     kind && `type ${kind}`,
     vxlan &&
