@@ -1,3 +1,4 @@
+import type { PairJson } from '../../src/agent/pair-report.ts';
 import type { EndpointJson, NetworkJson, NodeJson } from '../../src/control/present.ts';
 import type { Guest } from '../lab/guest.ts';
 import type { Job, Result } from '../lab/job.ts';
@@ -21,6 +22,7 @@ export type Status = {
   networks: number;
   endpoints: number;
   reconcile: { lastAt: string; ok: boolean; pending: number; lastError: string | null };
+  encryption: { able: boolean; trouble: string | null; ciphers: readonly string[]; peers: readonly PairJson[] };
   kernel: { features: Record<string, boolean> };
   agent: { pid: number };
 };
