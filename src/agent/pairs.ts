@@ -45,6 +45,8 @@ export class Pairs {
   #heard = true;
   /** There may be SAs and policies of nodes that are no peers any more. */
   #litter = true;
+  /** Names of the policies that are not ours, as last seen. */
+  #foreign = '';
   #listenAgain: NodeJS.Timeout | undefined;
 
   constructor(here: Here, store: Store, log: Log, self: () => Node, unguarded: (policies: readonly Policy[]) => void) {
@@ -208,6 +210,7 @@ export class Pairs {
       policies: new Map(policies.map((policy) => [policyName(policy), policy])),
     };
     this.#unguarded(policies);
+    await this.#revalidate(policies);
     if (litter) await this.#tidy(self, ipsec);
     for (const peer of due) await this.#turn(peer, self, ipsec);
     await this.#say(self);
@@ -272,6 +275,22 @@ export class Pairs {
         firstRetryMs * 10,
       );
     }
+  }
+
+  /**
+   * A route that was looked up while somebody's policy let packets pass is used on after that policy is gone, and nft drops
+   * them for ever (seen on Linux 6.12): an update of any policy makes the kernel look again.
+   */
+  async #revalidate(policies: readonly Policy[]): Promise<void> {
+    const others = policies.filter((policy) => !isOurs.policy(policy) && !isOurs.peerPolicy(policy));
+    const foreign = others.map(policyName).sort().join('\n');
+    if (foreign === this.#foreign) return;
+    this.#foreign = foreign;
+    const ours = policies.filter((policy) => isOurs.policy(policy));
+    await this.#here.kernel.apply(
+      host,
+      ours.map((policy) => ({ op: 'policy.set', policy }) as const),
+    );
   }
 
   /** What is ours by its mark and leads to nobody we know: of nodes that left, or had another address. */

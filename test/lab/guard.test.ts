@@ -123,7 +123,7 @@ test('a stranger’s frames with the right vni are not accepted; plain ones only
         'ip link add ev0 type dummy; ip link set ev0 up',
         `ip addr add ${from}/32 dev ev0`,
         `ip link add evx type vxlan id ${vni} local ${from} remote 10.77.0.1 dstport ${port} nolearning`,
-        'ip addr add 10.250.0.9/32 dev evx; ip link set evx up',
+        'ip link set evx addrgenmode none; ip addr add 10.250.0.9/32 dev evx; ip link set evx up',
         `ip route add ${target.addresses[0]} dev evx src 10.250.0.9`,
         `ip neigh add ${target.addresses[0]} lladdr ${target.mac} dev evx nud permanent`,
         `ping -n -c10 -i0.02 -W1 ${target.addresses[0]}; true`,
@@ -150,7 +150,7 @@ test('a stranger’s frames with the right vni are not accepted; plain ones only
     assert.equal(await inject('10.77.0.3', open, 4790, 'a2'), 0, 'plain, from no member');
     assert.equal(await inject('10.77.0.2', open, 4790, 'a2'), 10, 'plain, with a member’s address: the control');
   });
-  assert.equal(seen.clear, 40, 'the frames were on the wire');
+  assert.ok(seen.clear >= 40, 'the frames were on the wire');
 });
 
 test('others’ SAs, policies and tables are left alone', async () => {
