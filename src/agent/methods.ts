@@ -1,5 +1,6 @@
 import { endpointsOf, findEndpoint, findNetwork, findNode } from '../control/find.ts';
 import { createNetwork, updateNetwork } from '../control/networks.ts';
+import { removeNode } from '../control/nodes.ts';
 import { endpointJson, networkJson, nodeJson } from '../control/present.ts';
 import { WarrenError } from '../model/error.ts';
 import type { Network } from '../model/network.ts';
@@ -121,6 +122,13 @@ export function methodsOf(agent: Agent): Readonly<Record<string, Method>> {
         routes: node.routes,
         pair: pairs.find(({ id }) => id === node.id) ?? null,
       };
+    },
+    'node.remove': async (params) => {
+      const node = await unlessAbsent(params, async () => findNode(await fresh(), text(params, 'node')));
+      if (!node) return { removed: [] };
+      await removeNode(store, view(), agent.config.node.id, node, params.force === true);
+      await mirror.refresh();
+      return { removed: [node.id] };
     },
     /** New keys, with one node or with all. */
     rekey: async (params) => {

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import type { PairJson } from '../../src/agent/pair-report.ts';
 import type { EndpointJson, NetworkJson, NodeJson } from '../../src/control/present.ts';
 import type { Guest } from '../lab/guest.ts';
@@ -66,6 +67,11 @@ export class Host {
   async startAgent(options = ''): Promise<void> {
     this.#agent = this.guest.spawn(`exec warren agent -v ${options} >>/lab/$(hostname).agent 2>&1`);
     await this.settled();
+  }
+
+  /** How the agent ended, by itself. */
+  async agentEnd(): Promise<Result> {
+    return (await this.#agent?.done) ?? assert.fail('no agent was started');
   }
 
   async settled(): Promise<Status> {
