@@ -85,6 +85,8 @@ export class Peer {
       announcement: this.#announcement(self),
       index: self.index,
       abilities,
+      encap: 'esp',
+      socket: false,
       floor: this.#floor ?? 0,
       rekey: this.rekey,
       limits,
