@@ -263,9 +263,13 @@ test('a host made anew under its address is another node; one with another ident
   assert.equal(await ping(cluster.a, cluster.c), false);
   await cluster.c.stopAgent();
   await guest.ok('ip xfrm state flush; ip netns del c1; rm -rf /var/lib/warren /etc/warren /run/warren');
+  // The old one was not removed; of two with one address the one that came last has the keys.
   await cluster.c.init(`--store ${Cluster.store} --advertise eth0 --name c2`);
   await cluster.c.startAgent();
-  at.set('c', await cluster.c.attach('app', 'c1'));
+  at.set('c', await cluster.c.attach('app', 'c1', '--name c2'));
   await reached(cluster.a, cluster.c);
   await reached(cluster.c, cluster.b);
+  await cluster.a.json('node rm c --force');
+  await whole();
+  assert.ok(await ping(cluster.a, cluster.c));
 });
