@@ -261,6 +261,9 @@ test('a host made anew under its address is another node; one with another ident
   await cluster.c.startAgent();
   await waitFor(async () => (await pair(cluster.a, 'c')).trouble === 'identity_changed', { what: 'a to refuse it' });
   assert.equal(await ping(cluster.a, cluster.c), false);
+  for (const host of [cluster.a, cluster.b]) await host.json('node trust c');
+  await reached(cluster.a, cluster.c);
+  await reached(cluster.b, cluster.c);
   await cluster.c.stopAgent();
   await guest.ok('ip xfrm state flush; ip netns del c1; rm -rf /var/lib/warren /etc/warren /run/warren');
   // The old one was not removed; of two with one address the one that came last has the keys.
