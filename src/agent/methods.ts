@@ -130,6 +130,12 @@ export function methodsOf(agent: Agent): Readonly<Record<string, Method>> {
       await mirror.refresh();
       return { removed: [node.id] };
     },
+    /** A person has compared fingerprints: the identity the node has now is the one it is held to from here on. */
+    'node.trust': async (params) => {
+      agent.self;
+      const node = findNode(await fresh(), text(params, 'node'));
+      return { node: node.name, id: node.id, changed: agent.encryption.forgetPin(node.id) };
+    },
     /** New keys, with one node or with all. */
     rekey: async (params) => {
       agent.self;

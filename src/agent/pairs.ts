@@ -243,7 +243,11 @@ export class Pairs {
     }
     const { status } = peer.outcome ?? {};
     if (peer.refused && peer.refused !== before.refused)
-      this.#log.error('what a node announced is refused', { node: name, reason: peer.refused });
+      this.#log.error('what a node announced is refused', {
+        node: name,
+        reason: peer.refused,
+        ...(peer.refused === 'identity_changed' ? { ifItIsRight: `warren node trust ${name}` } : {}),
+      });
     if (status && peer.up !== before.up) {
       const { generation, cipher, encap, trouble } = status;
       if (peer.up) this.#log.info('encrypted with a node', { node: name, generation, cipher, encap });
