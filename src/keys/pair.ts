@@ -66,6 +66,8 @@ export type Session = Agreed & {
   readonly moved: boolean;
   /** And the peer sends under it too. */
   readonly doneAt?: number | undefined;
+  /** Nothing had come under it some seconds after both ends sent under it. */
+  readonly silent: boolean;
   /** Datagrams sent so that the peer hears something, and the last one's time. */
   readonly probes: number;
   readonly probedAt?: number | undefined;

@@ -8,8 +8,8 @@ import type { Sight } from './sa.ts';
  *   sender     its policy has moved: a datagram at once, before it says `moved`, and some more, a second apart, while the SA
  *              carries nothing else. Nobody answers them; the peer's SA counts them.
  *   receiver   both have moved, and its SA has counted nothing for some seconds: ESP is blocked.
- * That holds until the host is started again, but for a host that cannot be reached in UDP either: it was the way that was
- * cut, not ESP, and the next generation tries that again.
+ * That holds until the host is started again, but for a peer that was not heard in UDP either when that began: then it was
+ * the way that was cut, and the next generation tries ESP again.
  */
 
 export const probeMs = 1000;
@@ -22,9 +22,9 @@ export function wishOf({ blocked }: Pick<PairState, 'blocked'>, { encap }: Pick<
   return blocked ? 'udp' : 'esp';
 }
 
-/** Since when at least nothing can have come under it by chance; undefined: something did, or nothing needs to have. */
-function silentAt(session: Session | undefined, sight: Sight): number | undefined {
-  if (session?.doneAt === undefined) return undefined;
+/** When it is known whether something comes under it; undefined: something did, or it is known, or too early to tell. */
+export function knownAt(session: Session | undefined, sight: Sight): number | undefined {
+  if (session?.doneAt === undefined || session.silent) return undefined;
   const rx = sight.find({ ...session, direction: 'in', spi: session.rx });
   return typeof rx === 'object' && arrived(rx) === 0 ? session.doneAt + silentMs : undefined;
 }
@@ -34,21 +34,19 @@ function arrived({ packets, replay, replayWindow, integrityFailed }: SaCounters)
   return packets + replay + replayWindow + integrityFailed;
 }
 
+export function isSilent(session: Session, { now, sight }: Input): boolean {
+  const at = knownAt(session, sight);
+  return session.silent || (at !== undefined && now >= at);
+}
+
 /** Was it found out that ESP does not come through, by now? */
-export function isBlocked(state: PairState, current: Session | undefined, { now, sight }: Input): boolean {
-  const at = current?.encap === 'esp' ? silentAt(current, sight) : undefined;
-  return state.blocked || (at !== undefined && now >= at);
+export function isBlocked({ blocked }: PairState, current: Session | undefined): boolean {
+  return blocked || (current?.encap === 'esp' && current.silent);
 }
 
 /** And is it worth another look, now that there is another generation anyway? */
-export function staysBlocked(state: PairState, current: Session | undefined, { now, sight }: Input): boolean {
-  const at = current?.encap === 'udp' ? silentAt(current, sight) : undefined;
-  return state.blocked && (at === undefined || now < at);
-}
-
-/** When it will be known, if it still can turn out that ESP is blocked. */
-export function knownAt(state: PairState, current: Session | undefined, { sight }: Input): number | undefined {
-  return current?.encap === 'esp' && !state.blocked ? silentAt(current, sight) : undefined;
+export function staysBlocked({ blocked }: PairState, current: Session | undefined): boolean {
+  return blocked && !(current?.encap === 'udp' && current.silent);
 }
 
 /** When the next datagram is due; now or before: send it. */

@@ -8,7 +8,7 @@ import { deriveKey } from './derive.ts';
 import { chooseEncap } from './encap.ts';
 import { sharedSecret } from './exchange.ts';
 import type { Ends, Input, Outcome, Own, PairState, Reason, Session, Trouble } from './pair.ts';
-import { isBlocked, knownAt, probeAt, probeMs, staysBlocked, wishOf } from './passage.ts';
+import { isBlocked, isSilent, knownAt, probeAt, probeMs, staysBlocked, wishOf } from './passage.ts';
 import { earliestNext, expiresAt, graceMs, reasonToRotate } from './rotation.ts';
 import type { Sight } from './sa.ts';
 import { lookAlike, packSpi } from './spi.ts';
@@ -32,8 +32,10 @@ export function step(ends: Ends, before: PairState | undefined, input: Input): {
     const failures = agreed.doneAt === undefined ? state.failures : 0;
     state = { ...replaced(state, agreed), own: { ...state.own, private: undefined }, failures };
   }
-  const current = state.sessions.findLast(({ sendingSince }) => sendingSince !== undefined);
-  const blocked = isBlocked(state, current, input);
+  const last = state.sessions.findLast(({ sendingSince }) => sendingSince !== undefined);
+  const current = last && { ...last, silent: isSilent(last, input) };
+  if (current) state = replaced(state, current);
+  const blocked = isBlocked(state, current);
   state = { ...state, sessions: outlived(state.sessions, current, input.now), blocked };
 
   const sent = countersOf(current, input.sight);
@@ -43,7 +45,7 @@ export function step(ends: Ends, before: PairState | undefined, input: Input): {
   if (reason && !pausing) {
     if (state.own.private) forget.push(state.own.private);
     const wasGood = current?.own === state.own.number && current.doneAt !== undefined;
-    state = { ...state, blocked: staysBlocked(state, current, input), failures: wasGood ? 0 : state.failures + 1 };
+    state = { ...state, blocked: staysBlocked(state, current), failures: wasGood ? 0 : state.failures + 1 };
     state = { ...state, own: begin(state, state.peer, reason, input) };
   }
 
@@ -195,7 +197,15 @@ function meet(
   const here: End = { node: ends.self.id, generation: own.number, key: own.key };
   const there: End = { node: ends.peer.id, generation: peer.generation, key: peer.key };
   const session = { own: own.number, peer: peer.generation, ...agreed, rx, tx };
-  const fresh: Session = { ...session, rxGone: false, txGone: false, offered: false, moved: false, probes: 0 };
+  const fresh: Session = {
+    ...session,
+    rxGone: false,
+    txGone: false,
+    offered: false,
+    moved: false,
+    silent: false,
+    probes: 0,
+  };
   const { cluster } = ends;
   const add = [
     { direction: 'in', spi: rx, ...agreed, key: deriveKey(shared, { cluster, from: there, to: here, ...agreed }) },
@@ -218,7 +228,7 @@ function nextLook(
   probing: number | undefined,
   input: Input,
 ): number | undefined {
-  const times = [probing, knownAt(state, current, input), nextStep(ends, state, current, input)];
+  const times = [probing, knownAt(current, input.sight), nextStep(ends, state, current, input)];
   const known = times.filter((time) => time !== undefined);
   return known.length > 0 ? Math.min(...known) : undefined;
 }

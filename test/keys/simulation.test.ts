@@ -236,6 +236,29 @@ test('ESP that does not pass, one way or both: UDP within seconds, with and with
   }
 });
 
+test('hosts that do not reach each other for a while, as they get new keys, are back in ESP with the next ones', () => {
+  const { world, hosts } = worldOf(2, 11);
+  const [a, b] = hosts as [Host, Host];
+  settle(world);
+  world.cut = true;
+  a.rekey.add(b);
+  run(world, 20_000);
+  assert.equal(a.outcomes.get(b)?.status.encap, 'udp');
+  const made = a.state(b)?.own.number ?? 0;
+  run(world, 60_000);
+  assert.equal(a.state(b)?.own.number, made, 'nothing is begun for that');
+  world.cut = false;
+  settle(world);
+  const before = clean(world);
+  b.rekey.add(a);
+  settle(world);
+  assert.deepEqual(clean(world), before);
+  assert.deepEqual(
+    [a, b].map((host) => host.outcomes.get(host === a ? b : a)?.status.encap),
+    ['esp', 'esp'],
+  );
+});
+
 test('at rest nobody probes, and a rotation costs each end four datagrams at most', () => {
   const { world } = worldOf(3, 9);
   run(world, 30_000, () => {}, true);
