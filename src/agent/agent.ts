@@ -3,11 +3,13 @@ import type { Server } from 'node:net';
 import { join } from 'node:path';
 import type { Kernel } from '../kernel/kernel.ts';
 import { openKernel } from '../kernel/native.ts';
-import type { News } from '../kernel/state.ts';
+import type { News, Policy } from '../kernel/state.ts';
 import { WarrenError } from '../model/error.ts';
 import type { NetworkId, NodeId } from '../model/id.ts';
 import type { Node } from '../model/node.ts';
 import type { View } from '../model/view.ts';
+import { guard } from '../plan/desired/guard.ts';
+import { covers } from '../plan/diff.ts';
 import type { Key } from '../plan/key.ts';
 import { endpointKey, partsOf } from '../plan/key.ts';
 import { Mirror } from '../store/mirror.ts';
@@ -16,6 +18,7 @@ import type { Store, Lease as StoreLease } from '../store/store.ts';
 import { type AttachDeps, detachEndpoint, withdrawAbandoned } from './attach.ts';
 import type { Config, Paths } from './config.ts';
 import { Drift } from './drift.ts';
+import { Encryption } from './encryption.ts';
 import { bootId, gatherFacts, resolveAdvertise } from './facts.ts';
 import { Health } from './health.ts';
 import { Lease, leaseMs } from './lease.ts';
@@ -45,6 +48,7 @@ export class Agent {
   readonly reconciler: Reconciler;
   readonly deps: AttachDeps;
   readonly recovery: Recovery;
+  readonly encryption: Encryption;
   readonly startedAt = new Date().toISOString();
   /** What the last passes did, for `status`. */
   readonly passes: { lastAt: string | null; ok: boolean; driftFixed: number; lastError: string | null } = {
@@ -95,6 +99,7 @@ export class Agent {
       (key, why) => this.#suspect(key, why),
       (news) => this.#hostChanged(news),
     );
+    this.encryption = new Encryption(this.kernel, this.store, log, config, (policies) => this.#checkGuard(policies));
     this.deps = {
       kernel: this.kernel,
       store: this.store,
@@ -105,6 +110,8 @@ export class Agent {
       boot,
       serial: new Serial(),
       membership: new Membership(this.store, this.mirror, this.queue, config.node.id),
+      encryption: this.encryption,
+      isDown: (node) => this.isDown(node),
     };
     this.ended = new Promise((resolve, reject) => {
       this.#end = { resolve, reject };
@@ -118,6 +125,17 @@ export class Agent {
     throw new WarrenError(
       'store_unreachable',
       `the store ${this.store.url} has not been reached since the agent started`,
+      'see: warren status',
+    );
+  }
+
+  /** What is known; REQUIRES: the mirror has started. */
+  get view(): View {
+    const { view } = this.mirror;
+    if (view) return view;
+    throw new WarrenError(
+      'store_unreachable',
+      `the store ${this.store.url} has not been reached yet`,
       'see: warren status',
     );
   }
@@ -150,6 +168,7 @@ export class Agent {
     this.#lease?.stop();
     this.#health?.stop();
     this.#drift.close();
+    await this.encryption.stop();
     for (const timer of this.#timers) clearInterval(timer);
     await this.recovery.stop();
     await this.queue.close();
@@ -188,12 +207,18 @@ export class Agent {
     // The cached view first: a store that has lost this node must be told of it before the node can start.
     await this.mirror.start();
     await this.recovery.settle();
-    const node = await this.store.nodeStart(this.config.node.id, facts, leaseMs);
+    const { cluster } = this.view;
+    const { boot } = this.deps;
+    await this.encryption.open(this.#paths, boot, cluster, this.view.nodes.get(this.config.node.id)?.identity);
+    const wish = { ...facts, ...this.encryption.facts };
+    const node = await this.store.nodeStart(this.config.node.id, wish, leaseMs);
     await this.mirror.refresh('');
     for (const network of this.mirror.view?.networks.values() ?? []) {
       if (network.members.includes(node.id)) await this.mirror.follow(network.id);
     }
     this.#self = node;
+    this.encryption.start(cluster.id, cluster.dataPort, () => this.self);
+    this.encryption.update(this.view, false);
     this.#lease = new Lease(this.store, node, this.log, (error) => this.#end.reject(error));
     this.#health = new Health(() => this.#peers());
     this.mirror.onChange((change) => this.#changed(change));
@@ -204,6 +229,7 @@ export class Agent {
       this.#timers.push(
         setInterval(() => {
           for (const key of this.#keys()) this.queue.add(key);
+          this.encryption.resync();
           void this.#refreshFacts();
         }, resync * 1000),
       );
@@ -222,6 +248,7 @@ export class Agent {
   /** One endpoint's change costs one endpoint's work; a change to a node or network concerns whole networks. */
   #changed(change: Parameters<Parameters<Mirror['onChange']>[0]>[0]): void {
     if (change.scope === 'registry') {
+      this.encryption.update(this.view, change.reset === true);
       const network = change.change?.kind === 'network' ? change.change : undefined;
       if (network && !network.value) this.mirror.unfollow(network.id);
       for (const key of network ? (['node', network.id] as const) : this.#keys()) this.queue.add(key);
@@ -298,6 +325,14 @@ export class Agent {
     return nodes.filter(({ id }) => id !== this.config.node.id).map((node) => ({ node, lease: leases.get(node.id) }));
   }
 
+  /** Policies may be flushed by anybody; nft holds until ours are back. */
+  #checkGuard(policies: readonly Policy[]): void {
+    const { networks, cluster } = this.view;
+    if (![...this.reconciler.built.keys()].some((id) => networks.get(id)?.encrypted)) return;
+    const there = guard(cluster).policies.every((want) => policies.some((have) => covers(have, want, [])));
+    if (!there) this.#suspect('node', 'the guard is not as it should be');
+  }
+
   #hostChanged(news: readonly News[]): void {
     const concerns = ({ noun, item }: News) =>
       noun === 'links'
@@ -312,8 +347,9 @@ export class Agent {
       const { facts, dev } = await gatherFacts(this.kernel, this.self.underlay);
       this.#uplink = dev;
       const { epoch: _, index: __, ...known } = this.mirror.view?.nodes.get(this.self.id) ?? this.self;
-      if (JSON.stringify({ ...known, ...facts }) === JSON.stringify(known)) return;
-      this.#self = await this.store.nodeRegister({ ...known, ...facts });
+      const wish = { ...known, ...facts, ...this.encryption.facts };
+      if (JSON.stringify(wish) === JSON.stringify(known)) return;
+      this.#self = await this.store.nodeRegister(wish);
       this.log.info('this host has changed', { mtu: facts.underlayMtu, routes: facts.routes.length });
       await this.mirror.refresh('');
     } catch (error) {

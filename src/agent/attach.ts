@@ -4,13 +4,14 @@ import type { Kernel } from '../kernel/kernel.ts';
 import type { NetnsId } from '../kernel/state.ts';
 import type { Endpoint } from '../model/endpoint.ts';
 import { WarrenError } from '../model/error.ts';
-import type { NetworkId } from '../model/id.ts';
+import type { NetworkId, NodeId } from '../model/id.ts';
 import type { Network } from '../model/network.ts';
 import type { Node } from '../model/node.ts';
 import type { AttachInput } from '../model/parse.ts';
 import { parseAttach } from '../model/parse.ts';
 import type { Mirror } from '../store/mirror.ts';
 import type { Store } from '../store/store.ts';
+import type { Encryption } from './encryption.ts';
 import type { Membership } from './membership.ts';
 import type { Queue } from './queue.ts';
 import type { Reconciler } from './reconcile.ts';
@@ -27,6 +28,9 @@ export type AttachDeps = {
   /** One attach at a time per namespace, so that two do not choose the same interface name. */
   serial: Serial;
   membership: Membership;
+  encryption: Encryption;
+  /** Does this node find that one dead? */
+  isDown: (node: NodeId) => boolean;
 };
 
 /**
@@ -43,6 +47,7 @@ export async function attachEndpoint(deps: AttachDeps, input: unknown, signal: A
       'see: warren status',
     );
   const network = findNetwork(view, wish.network);
+  deps.encryption.require(network);
   const netns = await deps.kernel.identify(wish.netns);
   if (!netns) throw absent(wish.netns);
   return deps.membership.during(network, (joined) =>
@@ -69,6 +74,7 @@ async function attachHere(
     await queue.done(key);
     // The first one here: the host has to let the network out.
     if (key === network.id) await queue.done('node');
+    await deps.encryption.agreed(network, (node) => !deps.isDown(node));
     if (!mirror.view?.followed.get(network.id)?.endpoints.has(endpoint.id)) throw removed(network, endpoint);
     if (signal.aborted) throw new WarrenError('agent_unreachable', 'the caller hung up');
     const ready = await store.endpointReady(network.id, endpoint.id, deps.self().epoch);

@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node
 import { dirname, join } from 'node:path';
 import { parse, stringify } from 'yaml';
 import * as z from 'zod';
+import { ciphers } from '../keys/cipher.ts';
 import { WarrenError } from '../model/error.ts';
 import type { NodeId } from '../model/id.ts';
 import { idPattern } from '../model/id.ts';
@@ -35,6 +36,10 @@ const shapeBefore = z.strictObject({
   verbose: z.boolean().optional(),
   /** Seconds between looks at everything, although nothing was heard; 0: never. */
   resync: z.number().min(0).max(86_400).optional(),
+  /** Which one to use with other nodes; without it the faster one. */
+  cipher: z.enum(ciphers).optional(),
+  /** Seconds until a pair of nodes agrees on new keys. */
+  rekeyInterval: z.number().min(10).max(86_400).optional(),
 });
 /** And what `init` adds. */
 const shape = shapeBefore.extend({
@@ -107,11 +112,11 @@ export function writeConfig(path: string, config: Config): void {
 }
 
 /** Whole or not at all, 0600, its directory 0700 where we make it. */
-export function writePrivate(path: string, text: string): void {
+export function writePrivate(path: string, content: string | Uint8Array): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const fresh = `${path}.${process.pid}`;
   try {
-    writeFileSync(fresh, text, { mode: 0o600 });
+    writeFileSync(fresh, content, { mode: 0o600 });
     renameSync(fresh, path);
   } finally {
     rmSync(fresh, { force: true });

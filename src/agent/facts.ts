@@ -5,14 +5,11 @@ import { host } from '../kernel/state.ts';
 import { WarrenError } from '../model/error.ts';
 import type { Cidr, Family, Ip } from '../model/ip.ts';
 import { familyOf, overlaps, parseCidr, parseIp } from '../model/ip.ts';
-import type { Node } from '../model/node.ts';
+import type { Facts } from '../model/node.ts';
 import { protocol } from '../plan/names.ts';
 import { version } from './version.ts';
 
-/** What this host tells the others about itself. */
-export type Facts = Pick<Node, 'underlay' | 'underlayMtu' | 'routes' | 'version'>;
-
-/** And the link that has the underlay address. REQUIRES: underlay is an address of this host. */
+/** What the kernel says about this host, and the link that has the underlay address. REQUIRES: underlay is an address of this host. */
 export async function gatherFacts(kernel: Kernel, underlay: Ip): Promise<{ facts: Facts; dev: string }> {
   const { links, addrs, routes } = await kernel.read(host, { links: true, addrs: true, routes: true });
   const dev = addrs.find(({ address }) => address.slice(0, address.indexOf('/')) === underlay)?.dev;

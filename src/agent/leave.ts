@@ -1,11 +1,12 @@
 import { existsSync, rmdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { KernelError } from '../kernel/error.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { openKernel } from '../kernel/native.ts';
 import { host } from '../kernel/state.ts';
 import { WarrenError } from '../model/error.ts';
 import type { NodeId } from '../model/id.ts';
-import { isOurNamespace, tableName } from '../plan/names.ts';
+import { guardTable, isOurNamespace, isOurs, reqid, tableName, vxlan } from '../plan/names.ts';
 import { openStore } from '../store/redis.ts';
 import type { Store } from '../store/store.ts';
 import type { Config, Paths } from './config.ts';
@@ -106,11 +107,15 @@ async function snapshotOf(store: Store) {
 /** Needs no state but the names: it can clean up after any crash. */
 async function cleanKernel(kernel: Kernel, sysctls: HostSysctls): Promise<void> {
   const ours = (await kernel.namespaces()).filter(isOurNamespace);
+  // Until the kernel has ended a namespace its vxlan could still send, and nobody guards it from here on.
+  for (const name of ours) await kernel.apply({ path: `/run/netns/${name}` }, [{ op: 'link.del', name: vxlan }]);
   await kernel.apply(
     host,
     ours.map((name) => ({ op: 'netns.del', name }) as const),
   );
-  const { nft } = await kernel.read(host, { nft: [{ family: 'inet', name: tableName }] });
+  await cleanIpsec(kernel);
+  const tables = [tableName, guardTable].map((name) => ({ family: 'inet', name }) as const);
+  const { nft } = await kernel.read(host, { nft: tables });
   await kernel.apply(
     host,
     nft.map(({ family, name }) => ({ op: 'nft.del', family, name }) as const),
@@ -121,6 +126,19 @@ async function cleanKernel(kernel: Kernel, sysctls: HostSysctls): Promise<void> 
   );
   sysctls.forget();
   await gone(kernel);
+}
+
+async function cleanIpsec(kernel: Kernel): Promise<void> {
+  const have = await kernel.read(host, { sas: true, policies: true }).catch((error: unknown) => {
+    if (error instanceof KernelError && error.code === 'EPROTONOSUPPORT') return undefined; // then there is none
+    throw error;
+  });
+  const sas = (have?.sas ?? []).filter((sa) => sa.reqid === reqid && !sa.partial);
+  const policies = (have?.policies ?? []).filter((policy) => isOurs.policy(policy) || isOurs.peerPolicy(policy));
+  await kernel.apply(host, [
+    ...policies.map(({ dir, selector }) => ({ op: 'policy.del', policy: { dir, selector } }) as const),
+    ...sas.map(({ dst, spi }) => ({ op: 'sa.del', sa: { dst, spi } }) as const),
+  ]);
 }
 
 /** Namespaces die in the background; this host is only as it was once the uplinks' host ends went with them. */

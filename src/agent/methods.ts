@@ -3,10 +3,12 @@ import { createNetwork, updateNetwork } from '../control/networks.ts';
 import { endpointJson, networkJson, nodeJson } from '../control/present.ts';
 import { WarrenError } from '../model/error.ts';
 import type { Network } from '../model/network.ts';
+import type { Node } from '../model/node.ts';
 import type { View } from '../model/view.ts';
 import type { Agent } from './agent.ts';
 import { attachEndpoint, detachEndpoint } from './attach.ts';
 import { featuresOf } from './features.ts';
+import { encryptionOf, identityOf, pairReports } from './pair-report.ts';
 import { protocolVersion } from './protocol.ts';
 import type { Method } from './server.ts';
 import { version } from './version.ts';
@@ -25,6 +27,10 @@ export function methodsOf(agent: Agent): Readonly<Record<string, Method>> {
   const count = async (network: Network): Promise<number> =>
     view().followed.get(network.id)?.endpoints.size ?? store.endpointCount(network.id);
   const show = async (network: Network) => networkJson(view(), network, await count(network));
+  const seen = (node: Node) => ({
+    unreachable: agent.isDown(node.id),
+    encryption: encryptionOf(agent.encryption.peers.get(node.id), identityOf(node, agent.encryption)),
+  });
   const leaseOf = async (): Promise<Map<string, Awaited<ReturnType<typeof store.leases>>[number]>> =>
     new Map((await store.leases()).map((lease) => [lease.node, lease]));
   const text = (params: Record<string, unknown>, field: string): string => {
@@ -104,12 +110,30 @@ export function methodsOf(agent: Agent): Readonly<Record<string, Method>> {
       const leases = await leaseOf();
       return [...current.nodes.values()]
         .sort(byName)
-        .map((node) => nodeJson(current, node, leases.get(node.id), agent.isDown(node.id)));
+        .map((node) => nodeJson(current, node, leases.get(node.id), seen(node)));
     },
     'node.inspect': async (params) => {
       const current = await fresh();
       const node = findNode(current, text(params, 'node'));
-      return { ...nodeJson(current, node, (await leaseOf()).get(node.id), agent.isDown(node.id)), routes: node.routes };
+      const pairs = await pairReports(agent.kernel, agent.encryption);
+      return {
+        ...nodeJson(current, node, (await leaseOf()).get(node.id), seen(node)),
+        routes: node.routes,
+        pair: pairs.find(({ id }) => id === node.id) ?? null,
+      };
+    },
+    /** New keys, with one node or with all. */
+    rekey: async (params) => {
+      agent.self;
+      const current = await fresh();
+      const ids = params.node === undefined ? [...current.nodes.keys()] : [findNode(current, text(params, 'node')).id];
+      const done = await agent.encryption.rekey(ids);
+      return done.map(({ peer, rekeyed }) => ({
+        node: peer.node.name,
+        id: peer.node.id,
+        rekeyed,
+        ...encryptionOf(peer, agent.encryption.pinned(peer.node.id)),
+      }));
     },
 
     status: async () => status(agent),
@@ -162,7 +186,7 @@ async function whichEndpoint(agent: Agent, params: Record<string, unknown>) {
 }
 
 async function status(agent: Agent) {
-  const { store, mirror, passes, queue } = agent;
+  const { store, mirror, passes, queue, encryption } = agent;
   const view = mirror.view;
   const node = view?.nodes.get(agent.config.node.id);
   const leases = store.connected ? await store.leases().catch(() => []) : [];
@@ -186,6 +210,13 @@ async function status(agent: Agent) {
     networks: view?.networks.size ?? 0,
     endpoints: local.length,
     reconcile: { ...passes, pending: queue.pending },
+    encryption: {
+      able: encryption.trouble === undefined,
+      trouble: encryption.trouble?.message ?? null,
+      ciphers: encryption.abilities?.ciphers ?? [],
+      fastAes: encryption.abilities?.fastAes ?? null,
+      peers: await pairReports(agent.kernel, encryption),
+    },
     kernel: { features: await featuresOf(agent.kernel) },
     agent: { version, pid: process.pid, startedAt: agent.startedAt },
   };

@@ -1,19 +1,21 @@
 import { KernelError } from '../kernel/error.ts';
 import type { Kernel } from '../kernel/kernel.ts';
-import type { Netns, NetnsState, Query } from '../kernel/state.ts';
+import type { Netns, NetnsState } from '../kernel/state.ts';
 import { host } from '../kernel/state.ts';
 import type { Endpoint } from '../model/endpoint.ts';
+import { WarrenError } from '../model/error.ts';
 import type { EndpointId, NetworkId, NodeId } from '../model/id.ts';
 import type { Network } from '../model/network.ts';
 import type { Node } from '../model/node.ts';
 import type { NetworkView, View } from '../model/view.ts';
 import { endpointScope } from '../plan/desired/endpoint.ts';
+import { portOf } from '../plan/desired/guard.ts';
 import { networkParts } from '../plan/desired/network.ts';
 import { nodeScope } from '../plan/desired/node.ts';
-import { diff } from '../plan/diff.ts';
+import { diff, policyName } from '../plan/diff.ts';
 import type { Key } from '../plan/key.ts';
 import { endpointKey, partsOf } from '../plan/key.ts';
-import { isOurNamespace, leaving, namespaceOf, placeOf, tableName } from '../plan/names.ts';
+import { guardTable, isOurNamespace, isOurs, leaving, namespaceOf, placeOf, tableName } from '../plan/names.ts';
 import { order } from '../plan/order.ts';
 import type { Scope, Step, Wish } from '../plan/scope.ts';
 import { merge } from '../plan/scope.ts';
@@ -39,6 +41,8 @@ export class Reconciler {
   readonly #boot: string;
   readonly #wanted: Wanted;
   readonly #sweeper: Sweeper;
+  /** Can the host have a guard? An earlier agent may have left one; a kernel without IPsec has none. */
+  #guarded = true;
   /** Networks that have had a whole pass and are in this kernel. */
   readonly #built = new Map<NetworkId, string>();
 
@@ -89,7 +93,7 @@ export class Reconciler {
     const want = nodeScope(view, this.#self);
     this.#wanted.put('node', want);
     const namespaces = (await this.#kernel.namespaces()).filter(isOurNamespace);
-    const have = { namespaces, wishes: await this.#readAll(want) };
+    const have = { namespaces, wishes: await this.#readAll(want, true) };
     // Namespaces are made by the key of their network; here only those of no network go.
     const steps = order(diff(want, have)).filter(({ op }) => op.op !== 'netns.add');
     await this.#apply(steps);
@@ -105,12 +109,14 @@ export class Reconciler {
     const parts = alive ? networkParts(view, self, alive) : new Map<Key, Scope>();
     const want = merge([...parts.values()]);
     const namespaces = (await this.#kernel.namespaces()).filter((found) => found === name);
+    if (followed && want.namespaces.length > 0 && !this.#built.has(id))
+      await this.#refuseForeign(view, followed.network);
     // Made before it is read: a new namespace is not empty, and its sysctls tell what this kernel has.
     for (const missing of want.namespaces.filter((wanted) => !namespaces.includes(wanted))) {
       await this.#apply([{ netns: host, op: { op: 'netns.add', name: missing } }]);
       namespaces.push(missing);
     }
-    const have = { namespaces, wishes: await this.#readAll(want) };
+    const have = { namespaces, wishes: await this.#readAll(want, false) };
     const steps = order(diff(want, have));
     this.#built.delete(id);
     this.#wanted.dropNetwork(id);
@@ -119,6 +125,19 @@ export class Reconciler {
     await this.#apply(steps);
     if (want.namespaces.length > 0) this.#built.set(id, name);
     return { steps, gone };
+  }
+
+  /** Two vxlan devices of one host and port share a socket: what guards ours would cut off somebody else's. */
+  async #refuseForeign({ cluster }: View, network: Network): Promise<void> {
+    const port = portOf(cluster, network);
+    const { links } = await this.#kernel.read(host, { links: true });
+    const foreign = links.find(({ name, vxlan }) => vxlan?.port === port && !isOurs.link({ name }, 'network'));
+    if (!foreign) return;
+    throw new WarrenError(
+      'port_taken',
+      `network "${network.name}": UDP port ${port} is used by ${foreign.name} (vxlan ${foreign.vxlan?.vni}), which is not ours`,
+      `remove it, or make the cluster with another port: warren init --data-port`,
+    );
   }
 
   async #endpoint(view: View, { network, endpoints }: NetworkView, id: EndpointId): Promise<Outcome> {
@@ -151,22 +170,45 @@ export class Reconciler {
     return gone;
   }
 
-  /** What is there now, wherever something is wanted. */
-  async #readAll(want: Scope): Promise<Wish[]> {
-    return Promise.all(want.wishes.map(async ({ netns, state }) => ({ netns, state: await this.#read(netns, state) })));
+  /** What is there now, wherever something is wanted. Of the host, `all` that is ours there, or only what is wanted. */
+  async #readAll(want: Scope, all: boolean): Promise<Wish[]> {
+    return Promise.all(
+      want.wishes.map(async ({ netns, state }) => {
+        if (placeOf(netns) !== 'host') return { netns, state: await this.#read(netns, state) };
+        const have = await this.#readHost(state, all).catch((error: unknown) => {
+          const none = error instanceof KernelError && error.code === 'EPROTONOSUPPORT' && state.policies.length === 0;
+          if (!none || !this.#guarded) throw error;
+          this.#guarded = false;
+          return this.#readHost(state, all);
+        });
+        return { netns, state: have };
+      }),
+    );
   }
 
   #read(netns: Netns, want: NetnsState): Promise<NetnsState> {
     const sysctls = want.sysctls.map(({ key }) => key);
     const nft = [{ family: 'inet', name: tableName }] as const;
-    const whole: Query = { links: true, addrs: true, routes: true, neighs: true, fdb: true, sysctls, nft };
-    const queries: Record<ReturnType<typeof placeOf>, Query> = {
-      network: whole,
-      endpoint: { links: true, addrs: true, routes: true, sysctls },
-      // Of the host, links and addresses belong to a network's pass, the table to the node's.
-      host: want.links.length > 0 ? { links: true, addrs: true } : { sysctls, nft },
-    };
-    return this.#kernel.read(netns, queries[placeOf(netns)]);
+    return this.#kernel.read(
+      netns,
+      placeOf(netns) === 'network'
+        ? { links: true, addrs: true, routes: true, neighs: true, fdb: true, sysctls, nft }
+        : { links: true, addrs: true, routes: true, sysctls },
+    );
+  }
+
+  /** Links and addresses there belong to a network's pass; others' policies, and the peers', to nobody's. */
+  async #readHost(want: NetnsState, all: boolean): Promise<NetnsState> {
+    const have = await this.#kernel.read(host, {
+      links: want.links.length > 0,
+      addrs: want.addrs.length > 0,
+      sysctls: want.sysctls.map(({ key }) => key),
+      nft: all ? [tableName, guardTable].map((name) => ({ family: 'inet', name }) as const) : want.nft,
+      policies: want.policies.length > 0 || (all && this.#guarded),
+    });
+    const wanted = new Set(want.policies.map(policyName));
+    const policies = have.policies.filter((policy) => wanted.has(policyName(policy)) || (all && isOurs.policy(policy)));
+    return { ...have, policies };
   }
 
   async #apply(steps: readonly Step[]): Promise<void> {

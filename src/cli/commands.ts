@@ -19,6 +19,7 @@ export const commands = [
   verb('agent', 'run the agent in the foreground', () => import('./commands/agent.ts')),
   verb('sync', 'make this host what it should be, once', () => import('./commands/sync.ts')),
   verb('status', 'this host at a glance', () => import('./commands/status.ts')),
+  verb('rekey [node]', 'agree on new keys with a host, or with all', () => import('./commands/rekey.ts')),
   verb('node ls', 'list hosts', () => import('./commands/node-ls.ts')),
   verb('node inspect <node>', 'show a host', () => import('./commands/node-inspect.ts')),
   verb('network create <name>', 'make a network', () => import('./commands/network-create.ts')),

@@ -20,13 +20,6 @@ export async function createNetwork(store: Store, view: View, input: unknown): P
   const wish = parseNetwork(input);
   const existing = [...view.networks.values()].find(({ name }) => name === wish.name);
   if (existing && wish.ifNotExists) return same(existing, wish);
-  if (wish.encrypted) {
-    throw new WarrenError(
-      'encryption_unavailable',
-      `network "${wish.name}": this version of warren cannot encrypt between hosts yet, and never sends in clear unasked`,
-      'to send its packets in clear all the same, add --encrypt=false',
-    );
-  }
   checkMtu(view, wish);
   const { ifNotExists: _, ...rest } = wish;
   return store.networkCreate({ ...rest, id: newId(), createdAt: new Date().toISOString() }, avoided(view));
@@ -51,7 +44,7 @@ function same(network: Network, wish: NetworkInput): Network {
 function checkMtu(view: View, wish: NetworkInput): void {
   if (wish.mtu === 'auto') return;
   for (const node of view.nodes.values()) {
-    const capacity = capacityOf(node);
+    const capacity = capacityOf(node, wish.encrypted);
     if (wish.mtu > capacity) {
       throw invalid(
         `network "${wish.name}": --mtu ${wish.mtu} is more than node "${node.name}" can carry (${capacity})`,

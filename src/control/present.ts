@@ -58,9 +58,23 @@ export function endpointJson(view: View, endpoint: Endpoint) {
   };
 }
 
+export type EncryptionJson = {
+  cipher: string | null;
+  encap: string | null;
+  generation: number | null;
+  rekeyedAt: string | null;
+  fingerprint: string | null;
+};
+const unencrypted: EncryptionJson = { cipher: null, encap: null, generation: null, rekeyedAt: null, fingerprint: null };
+
 export type NodeJson = ReturnType<typeof nodeJson>;
 /** A lapsed lease alone is `stale`: nothing is cut off because of it. `unreachable`: the asked node finds it dead as well. */
-export function nodeJson(view: View, node: Node, lease: Lease | undefined, unreachable = false) {
+export function nodeJson(
+  view: View,
+  node: Node,
+  lease: Lease | undefined,
+  { unreachable = false, encryption = unencrypted }: { unreachable?: boolean; encryption?: EncryptionJson } = {},
+) {
   const { id, name, role, underlay, underlayMtu, index, epoch, version, joinedAt } = node;
   const status: NodeStatus = lease?.alive ? 'up' : unreachable ? 'down' : 'stale';
   const peers = view.nodes.size - 1;
@@ -70,7 +84,7 @@ export function nodeJson(view: View, node: Node, lease: Lease | undefined, unrea
     role,
     address: underlay,
     status,
-    encryption: { cipher: null, generation: null, rekeyedAt: null },
+    encryption,
     peers,
     version,
     lastSeen: lease?.lastSeen ?? null,

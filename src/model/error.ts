@@ -31,6 +31,7 @@ export const exitCodes = {
   network_closing: 4,
   already_initialized: 4,
   agent_running: 4,
+  port_taken: 4,
   stale_epoch: 4,
   agent_unreachable: 5,
   store_unreachable: 5,
@@ -39,7 +40,6 @@ export const exitCodes = {
   store_schema: 5,
   store_lost_writes: 5,
   kernel_feature_missing: 6,
-  encryption_unavailable: 6,
 } as const;
 
 export type ErrorCode = keyof typeof exitCodes;

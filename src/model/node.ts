@@ -26,8 +26,15 @@ export type Node = {
   readonly underlayMtu: number;
   /** Prefixes this host already reaches otherwise; no network may overlap them. */
   readonly routes: readonly Cidr[];
+  /** Public half of its Ed25519 identity, 32 bytes in base64url; absent: this node cannot encrypt. */
+  readonly identity?: string;
+  /** What its kernel can encrypt with, for the others to see; what decides is in its signed announcements. */
+  readonly encryption?: { readonly ciphers: readonly string[]; readonly fastAes: boolean };
   /** Raised by every agent start; scripts refuse an older one. */
   readonly epoch: number;
   readonly version: string;
   readonly joinedAt: string;
 };
+
+/** What a host tells the others about itself, anew at every start of its agent and whenever it changes. */
+export type Facts = Pick<Node, 'underlay' | 'underlayMtu' | 'routes' | 'version' | 'identity' | 'encryption'>;

@@ -1,5 +1,5 @@
 import type { Op } from '../kernel/op.ts';
-import type { Link, Netns, NetnsState, Sysctl } from '../kernel/state.ts';
+import type { Link, Netns, NetnsState, PolicyId, Sysctl } from '../kernel/state.ts';
 import { host } from '../kernel/state.ts';
 import { bornVxlan, isHostEnd, isOurs, leaving, placeOf, vxlan } from './names.ts';
 import { nameOf } from './news.ts';
@@ -60,6 +60,11 @@ function diffState(netns: Netns, want: NetnsState, have: NetnsState): Step[] {
       set: (fdb) => here({ op: 'fdb.set', fdb }),
       // A port that leaves takes its entries along.
       del: (fdb) => isOurs.fdb(fdb) && (kept.has(fdb.dev) || !isHostEnd(fdb.dev)) && here({ op: 'fdb.del', fdb }),
+    }),
+    ...diffList(want.policies, have.policies, policyName, [], {
+      set: (policy) => here({ op: 'policy.set', policy }),
+      del: (policy) =>
+        isOurs.policy(policy) && here({ op: 'policy.del', policy: { dir: policy.dir, selector: policy.selector } }),
     }),
     ...diffList(want.nft, have.nft, (t) => `${t.family} ${t.name}`, [], {
       set: (table) => here({ op: 'nft.set', table }),
@@ -143,10 +148,16 @@ function differs(sysctl: Sysctl, want: NetnsState, have: NetnsState): boolean {
   return want.links.some(({ name }) => name === link);
 }
 
+/** One per direction and selector, whatever its priority. */
+export function policyName({ dir, selector: { src, dst, proto = 0, sport = 0, dport = 0 } }: PolicyId): string {
+  return [dir, src, dst, proto, sport, dport].join(' ');
+}
+
 /** Does `have` agree with every field that `want` names? */
 export function covers(have: unknown, want: unknown, writeOnly: readonly PropertyKey[]): boolean {
   if (want === undefined || have === want) return true;
   if (typeof want !== 'object' || want === null || typeof have !== 'object' || have === null) return false;
+  if (Array.isArray(want) && want.length !== (have as { length?: number }).length) return false;
   return Object.entries(want).every(
     ([field, value]) => writeOnly.includes(field) || covers((have as Record<string, unknown>)[field], value, []),
   );

@@ -3,12 +3,19 @@ import type { Network } from '../model/network.ts';
 import type { Node } from '../model/node.ts';
 import type { View } from '../model/view.ts';
 
-/** Outer Ethernet payload a plain VXLAN packet needs: IP 20 or 40, UDP 8, VXLAN 8, inner Ethernet 14 (RFC 7348). */
-export const vxlanOverhead = { 4: 50, 6: 70 } as const;
+const ipHeader = { 4: 20, 6: 40 } as const;
+/** UDP 8, VXLAN 8, inner Ethernet 14 (RFC 7348). */
+const vxlanHeaders = 30;
+/** SPI and sequence number 8, IV 8, check value 16: both ciphers' (RFC 4303, 4106, 7634). */
+const espHeaders = 32;
+/** Pad length and next header; what they end is a multiple of 4 (RFC 4303 §2.4). */
+const espTrailer = 2;
 
-/** Largest inner packet one node can carry. */
-export function capacityOf(node: Node): number {
-  return node.underlayMtu - vxlanOverhead[familyOf(node.underlay)];
+/** Largest inner packet one node can carry: of 1500 over IPv4, 1450 plain and 1416 encrypted. */
+export function capacityOf(node: Node, encrypted: boolean): number {
+  const payload = node.underlayMtu - ipHeader[familyOf(node.underlay)];
+  if (!encrypted) return payload - vxlanHeaders;
+  return Math.floor((payload - espHeaders) / 4) * 4 - espTrailer - vxlanHeaders;
 }
 
 /**
@@ -17,7 +24,9 @@ export function capacityOf(node: Node): number {
  */
 export function mtuOf(view: View, network: Network): number {
   const members = network.members.flatMap((id) => view.nodes.get(id) ?? []);
-  const capacity = Math.min(...(members.length > 0 ? members : [...view.nodes.values()]).map(capacityOf));
-  const possible = Number.isFinite(capacity) ? capacity : 1500 - vxlanOverhead[4];
+  const capacity = Math.min(
+    ...(members.length > 0 ? members : [...view.nodes.values()]).map((node) => capacityOf(node, network.encrypted)),
+  );
+  const possible = Number.isFinite(capacity) ? capacity : 1416;
   return network.mtu === 'auto' ? possible : Math.min(network.mtu, possible);
 }

@@ -1,4 +1,4 @@
-import type { Fdb, Link, Neigh, Netns, Route } from '../kernel/state.ts';
+import type { Fdb, Link, Neigh, Netns, Policy, Route } from '../kernel/state.ts';
 import type { EndpointId } from '../model/id.ts';
 import { idBytes } from '../model/id.ts';
 import type { Ip, Mac } from '../model/ip.ts';
@@ -14,6 +14,12 @@ import { firstVni } from '../model/network.ts';
 /** Route and neighbour protocol (rtm_protocol, NDA_PROTOCOL): 'w'. */
 export const protocol = 119;
 export const tableName = 'warren';
+/** Apart from the other, so that a change to that one never rewrites it. */
+export const guardTable = 'warren_guard';
+/** Of xfrm templates and SAs: 'warr'. */
+export const reqid = 0x77617272;
+/** Of xfrm policies: small, so that nobody's broad allow policy goes first. */
+export const policyPriority = { peer: 1, guard: 2 } as const;
 export const bridge = 'br0';
 export const vxlan = 'vx0';
 export const uplink = 'up0';
@@ -52,6 +58,16 @@ export const isOurs = {
   route: (route: Route): boolean => route.protocol === protocol,
   neigh: (neigh: Neigh): boolean => neigh.protocol === protocol,
   fdb: (fdb: Fdb): boolean => fdb.externLearn === true,
+  peerPolicy: ({ priority, tmpls, partial }: Policy): boolean =>
+    !partial && priority === policyPriority.peer && tmpls.some((tmpl) => tmpl.reqid === reqid),
+  /** The guard's; those of peers are the pairs' matter (agent/pairs.ts). */
+  policy: ({ priority, action, tmpls, selector: { proto, dport }, partial }: Policy): boolean =>
+    !partial &&
+    priority === policyPriority.guard &&
+    action === 'block' &&
+    tmpls.length === 0 &&
+    proto === 17 &&
+    !!dport,
 };
 
 /** Locally administered MACs, known in advance to every node and never random: kind, then what it belongs to. */

@@ -8,7 +8,8 @@ import type { Step } from './scope.ts';
  */
 const ranks: readonly (readonly [place: string, ops: readonly Op['op'][]])[] = [
   ['host', ['netns.add']],
-  ['host', ['sysctl.set', 'nft.set']],
+  // The guard stands before there is a device whose packets it stops, and goes after the last one.
+  ['host', ['sysctl.set', 'policy.set', 'nft.set']],
   ['network', ['nft.set', 'sysctl.set']],
   ['network', ['link.del']],
   ['host', ['link.add']],
@@ -19,9 +20,10 @@ const ranks: readonly (readonly [place: string, ops: readonly Op['op'][]])[] = [
   ['endpoint', ['link.set', 'sysctl.set', 'addr.set', 'route.set', 'rule.set']],
   ['endpoint', ['route.del', 'rule.del', 'addr.del']],
   ['network', ['fdb.del', 'neigh.del', 'route.del', 'rule.del', 'addr.del', 'nft.del']],
-  ['host', ['route.del', 'rule.del', 'addr.del', 'link.del', 'nft.del']],
+  ['host', ['route.del', 'rule.del', 'addr.del', 'link.del']],
   ['network', ['link.delgroup']],
   ['host', ['netns.del']],
+  ['host', ['nft.del', 'policy.del']],
 ];
 
 function rankOf({ netns, op }: Step): number {

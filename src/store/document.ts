@@ -1,13 +1,13 @@
 import type { Endpoint } from '../model/endpoint.ts';
 import { WarrenError } from '../model/error.ts';
 import type { Network } from '../model/network.ts';
-import type { Node } from '../model/node.ts';
+import type { Facts, Node } from '../model/node.ts';
 
 /*
  * A document is one JSON object in lines, a group of members on each:
  *   network   head / labels / vni vipPools / subnets / members
  *   endpoint  head / addresses / state
- *   node      identity / facts / joinedAt / index epoch
+ *   node      id name role / facts / joinedAt / index epoch
  * We write what a wish says, scripts write what they decide, each on lines of its own. JSON text never contains a raw
  * line end, so a script finds and replaces a line without decoding and encoding the rest, which cjson would damage
  * (empty lists become {}, members it does not know of are kept by luck only).
@@ -21,6 +21,15 @@ export function members(object: object): string {
 /** Equal wishes are equal texts, whatever order their keys came in. */
 export function sorted<T>(record: Readonly<Record<string, T>>): Record<string, T> {
   return Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** A node's lines but the last, which scripts write. */
+export function nodeLines({ id, name, role, joinedAt, ...rest }: Omit<Node, 'index' | 'epoch'>) {
+  return { who: members({ id, name, role }), facts: factsLine(rest), joined: members({ joinedAt }) };
+}
+
+export function factsLine({ underlay, underlayMtu, routes, version, identity, encryption }: Facts): string {
+  return members({ underlay, underlayMtu, routes, version, identity, encryption });
 }
 
 export type Document = { node: Node; network: Network; endpoint: Endpoint };

@@ -1,8 +1,8 @@
-import type { NetworkId } from '../model/id.ts';
+import type { NetworkId, NodeId } from '../model/id.ts';
 
 /*
  * The only file that spells Redis keys. Two kinds of slots (the braces are a Redis Cluster hash tag):
- *   warren:{CLUSTER}:…            the registry: cluster, nodes, leases, networks, vnis, prefixes
+ *   warren:{CLUSTER}:…            the registry: cluster, nodes, leases, announcements, networks, vnis, prefixes
  *   warren:{CLUSTER/NETWORKID}:…  one network: endpoints, names, addresses (by id: names may be reused)
  * Both have `meta` (hash) and `changes` (stream, ids REVISION-MICROSECONDS).
  *
@@ -31,6 +31,8 @@ export function registryKeys(cluster: string) {
     nodeIndexes: key('node-indexes'),
     /** hash id -> `EPOCH EXPIRES SEEN` (milliseconds of the store's clock) */
     leases: key('leases'),
+    /** hash sender -> announcement: what the others have announced to that node */
+    announcements: (to: NodeId) => key(`keys:${to}`),
     /** hash id -> document */
     networks: key('networks'),
     /** hash name -> id */
@@ -81,7 +83,15 @@ export function networkKeys(cluster: string, network: NetworkId) {
   };
 }
 
-/** Pub/sub channel of wake-ups; the message is '' (registry) or a network id. */
+/** Pub/sub channel of wake-ups; the message is '' (registry), a network id, or `keys/NODE`: something was announced to it. */
 export function wakeChannel(cluster: string): string {
   return `warren:{${cluster}}:wake`;
+}
+
+export function announcedMessage(to: NodeId): string {
+  return `keys/${to}`;
+}
+
+export function isScope(message: string): message is '' | NetworkId {
+  return !message.startsWith('keys/');
 }

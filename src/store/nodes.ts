@@ -3,8 +3,8 @@ import { WarrenError } from '../model/error.ts';
 import type { ClusterId, NodeId } from '../model/id.ts';
 import { newId } from '../model/id.ts';
 import type { Cidr } from '../model/ip.ts';
-import type { Cluster, Node } from '../model/node.ts';
-import { members, parseDocument } from './document.ts';
+import type { Cluster, Facts, Node } from '../model/node.ts';
+import { factsLine, nodeLines, parseDocument } from './document.ts';
 import { schema } from './keys.ts';
 import type { Session } from './session.ts';
 import { unexpected } from './session.ts';
@@ -53,9 +53,8 @@ export async function cluster(session: Session): Promise<Cluster | undefined> {
 
 export async function nodeRegister(session: Session, wish: NodeWish): Promise<Node> {
   const { meta, changes, nodes, nodeNames, nodeIndexes } = session.registry;
-  const { underlay, underlayMtu, routes, version, joinedAt, ...identity } = wish;
-  const facts = members({ underlay, underlayMtu, routes, version });
-  const args = [wish.id, wish.name, members(identity), facts, members({ joinedAt }), lastIndex];
+  const { who, facts, joined } = nodeLines(wish);
+  const args = [wish.id, wish.name, who, facts, joined, lastIndex];
   const keys = [meta, changes, nodes, nodeNames, nodeIndexes];
   const [status, detail] = session.present(await session.change('register-node-5', '', keys, args));
   switch (status) {
@@ -74,21 +73,16 @@ export async function nodeRegister(session: Session, wish: NodeWish): Promise<No
 }
 
 export async function nodeRemove(session: Session, id: NodeId): Promise<boolean> {
-  const { meta, changes, nodes, nodeNames, nodeIndexes, leases, removed: tombs } = session.registry;
-  const keys = [meta, changes, nodes, nodeNames, nodeIndexes, leases, tombs];
-  const [status, removed] = session.present(await session.change('remove-node-7', '', keys, [id]));
+  const { meta, changes, nodes, nodeNames, nodeIndexes, leases, removed: tombs, announcements } = session.registry;
+  const keys = [meta, changes, nodes, nodeNames, nodeIndexes, leases, tombs, announcements(id)];
+  const [status, removed] = session.present(await session.change('remove-node-8', '', keys, [id]));
   if (status !== 'ok') throw unexpected(status);
   return removed === '1';
 }
 
-export async function nodeStart(
-  session: Session,
-  id: NodeId,
-  { underlay, underlayMtu, routes, version }: Parameters<Store['nodeStart']>[1],
-  leaseMs: number,
-): Promise<Node> {
+export async function nodeStart(session: Session, id: NodeId, facts: Facts, leaseMs: number): Promise<Node> {
   const { meta, changes, nodes, leases } = session.registry;
-  const args = [id, members({ underlay, underlayMtu, routes, version }), leaseMs];
+  const args = [id, factsLine(facts), leaseMs];
   const [status, detail] = session.present(
     await session.change('start-node-4', '', [meta, changes, nodes, leases], args),
   );
@@ -125,6 +119,6 @@ export function staleEpoch(epoch: number, newest: string | undefined): WarrenErr
   );
 }
 
-function unknownNode(id: NodeId): WarrenError {
+export function unknownNode(id: NodeId): WarrenError {
   return new WarrenError('node_not_found', `the cluster does not know node ${id}`, 'add this host with: warren init');
 }

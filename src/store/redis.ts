@@ -1,9 +1,12 @@
 import type { EndpointId, NetworkId, NodeId } from '../model/id.ts';
 import type { Cidr } from '../model/ip.ts';
 import type { Network } from '../model/network.ts';
+import type { Facts } from '../model/node.ts';
 import type { Revision } from '../model/view.ts';
+import * as announcements from './announcements.ts';
 import { Connection } from './connection.ts';
 import * as endpoints from './endpoints.ts';
+import { announcedMessage, isScope } from './keys.ts';
 import * as networks from './networks.ts';
 import * as nodes from './nodes.ts';
 import * as restore from './restore.ts';
@@ -31,7 +34,7 @@ class RedisStore implements Store {
   readonly #connection: Connection;
   readonly #cooldownMs: number;
   #lagMs: number | undefined;
-  #wake: Set<(scope: '' | NetworkId) => void> | undefined;
+  #wake: Set<(message: string) => void> | undefined;
   readonly #again = new Set<(connected: boolean) => void>();
 
   constructor(url: string, cluster: string, { cooldownMs = 30_000 }: StoreOptions) {
@@ -70,7 +73,7 @@ class RedisStore implements Store {
     return nodes.nodeRemove(this.#session, id);
   }
 
-  nodeStart(id: NodeId, facts: Parameters<Store['nodeStart']>[1], leaseMs: number) {
+  nodeStart(id: NodeId, facts: Facts, leaseMs: number) {
     return nodes.nodeStart(this.#session, id, facts, leaseMs);
   }
 
@@ -80,6 +83,18 @@ class RedisStore implements Store {
 
   leases() {
     return nodes.leases(this.#session);
+  }
+
+  announcementsTo(node: NodeId) {
+    return announcements.announcementsTo(this.#session, node);
+  }
+
+  announcementsBy(node: NodeId, to: readonly NodeId[]) {
+    return announcements.announcementsBy(this.#session, node, to);
+  }
+
+  announce(node: NodeId, epoch: number, texts: ReadonlyMap<NodeId, string>) {
+    return announcements.announce(this.#session, node, epoch, texts);
   }
 
   networkCreate(wish: NetworkWish, avoid: readonly Cidr[]) {
@@ -143,6 +158,16 @@ class RedisStore implements Store {
   }
 
   onWake(listener: (scope: '' | NetworkId) => void): void {
+    this.#listen((message) => isScope(message) && listener(message));
+  }
+
+  onAnnounced(node: NodeId, listener: () => void): void {
+    const mine = announcedMessage(node);
+    this.#listen((message) => message === mine && listener());
+    this.onConnection((connected) => connected && listener());
+  }
+
+  #listen(listener: (message: string) => void): void {
     if (this.#wake) {
       this.#wake.add(listener);
       return;
@@ -151,10 +176,10 @@ class RedisStore implements Store {
     this.#wake = listeners;
     this.#connection.subscribe(
       this.#session.channel,
-      (scope) => {
-        for (const each of listeners) each(scope as '' | NetworkId);
+      (message) => {
+        for (const each of listeners) each(message);
       },
-      // Wake-ups may have been missed in every scope: the same duty as after a reconnect.
+      // Wake-ups may have been missed, of every kind: the same duty as after a reconnect.
       () => {
         for (const each of this.#again) each(this.connected);
       },

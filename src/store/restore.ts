@@ -8,7 +8,7 @@ import { firstVni } from '../model/network.ts';
 import type { Node } from '../model/node.ts';
 import { holds } from '../model/parse.ts';
 import type { Revision } from '../model/view.ts';
-import { members, parseDocument, sorted } from './document.ts';
+import { members, nodeLines, parseDocument, sorted } from './document.ts';
 import { prefixOf } from './ipam.ts';
 import { networkUpdate, planOf } from './networks.ts';
 import { lastIndex, staleEpoch } from './nodes.ts';
@@ -142,18 +142,9 @@ function known(revision: (Revision & { mark?: string }) | undefined): [string, n
 }
 
 /** The documents as their scripts write them; see document.ts for the lines. */
-function nodeText({
-  underlay,
-  underlayMtu,
-  routes,
-  version,
-  joinedAt,
-  index: _,
-  epoch: __,
-  ...identity
-}: Node): string {
-  const facts = members({ underlay, underlayMtu, routes, version });
-  return `{${members(identity)},\n${facts},\n${members({ joinedAt })},\n`;
+function nodeText(node: Node): string {
+  const { who, facts, joined } = nodeLines(node);
+  return `{${who},\n${facts},\n${joined},\n`;
 }
 
 function networkText({ labels, vni, vipPools, subnets, members: nodes, ...head }: Network): string {

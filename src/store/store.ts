@@ -2,7 +2,7 @@ import type { Endpoint } from '../model/endpoint.ts';
 import type { EndpointId, NetworkId, NodeId } from '../model/id.ts';
 import type { Cidr, Ip } from '../model/ip.ts';
 import type { Network } from '../model/network.ts';
-import type { Cluster, Node } from '../model/node.ts';
+import type { Cluster, Facts, Node } from '../model/node.ts';
 import type { Revision, View } from '../model/view.ts';
 
 /** A network as wished; the store adds the vni and, where none is named, the prefixes. */
@@ -107,14 +107,20 @@ export interface Store {
   nodeRegister(wish: NodeWish): Promise<Node>;
   nodeRemove(id: NodeId): Promise<boolean>;
   /** A new agent takes over: epoch + 1, lease taken, facts of the host refreshed. */
-  nodeStart(
-    id: NodeId,
-    facts: Pick<Node, 'underlay' | 'underlayMtu' | 'routes' | 'version'>,
-    leaseMs: number,
-  ): Promise<Node>;
+  nodeStart(id: NodeId, facts: Facts, leaseMs: number): Promise<Node>;
   /** Extends the lease; stale_epoch when a newer agent took over. */
   nodeRenew(id: NodeId, epoch: number, leaseMs: number): Promise<void>;
   leases(): Promise<readonly Lease[]>;
+
+  // announcements (registry slot): no part of any revision, as they prove themselves and pairs say them again
+  /** What others have announced to the node, by sender. */
+  announcementsTo(node: NodeId): Promise<ReadonlyMap<NodeId, string>>;
+  /** What the node has announced, by receiver, where there is one. */
+  announcementsBy(node: NodeId, to: readonly NodeId[]): Promise<ReadonlyMap<NodeId, string>>;
+  /** By receiver; those that are no members are left out. stale_epoch when a newer agent of the node took over. */
+  announce(node: NodeId, epoch: number, texts: ReadonlyMap<NodeId, string>): Promise<void>;
+  /** Wake-ups: something else was announced to the node, or may have been while the connection was lost. Only a hint. */
+  onAnnounced(node: NodeId, listener: () => void): void;
 
   // networks (registry slot, then the network's)
   /** `avoid`: members' routes and underlays. */

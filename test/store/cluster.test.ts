@@ -106,6 +106,30 @@ test('each start is a new epoch and shuts the older agent out', async () => {
   await fails(store.nodeStart(unknown, facts, 1000), 'node_not_found');
 });
 
+test('what a node can encrypt with is told anew at every start, or no longer', async () => {
+  const { store } = await redis.cluster();
+  const identity = 'A_-'.padEnd(43, 'x');
+  const able = { ...facts, identity, encryption: { ciphers: ['aes-256-gcm'], fastAes: true } };
+  const plain = await store.nodeRegister(nodeWish('n1'));
+  assert.ok(!('identity' in plain) && !('encryption' in plain));
+  const wish = nodeWish('n2', able);
+  const node = await store.nodeRegister(wish);
+  assert.deepEqual(node, { ...wish, index: 2, epoch: 0 });
+  assert.deepEqual(await store.nodeRegister(wish), node);
+  const known = async () => {
+    const whole = await store.registrySince(undefined);
+    return whole.kind === 'snapshot' && whole.snapshot.nodes.find(({ id }) => id === wish.id);
+  };
+  assert.deepEqual(await known(), node);
+  const { encryption: _, identity: __, ...unable } = { ...wish, ...facts };
+  assert.deepEqual(await store.nodeStart(wish.id, facts, 1000), { ...unable, index: 2, epoch: 1 });
+  assert.deepEqual(await store.nodeStart(wish.id, able, 1000), { ...node, epoch: 2 });
+  // None is something to say: it encrypts nothing, though it has an identity.
+  const none = { ...able, encryption: { ciphers: [], fastAes: false } };
+  assert.deepEqual(await store.nodeStart(wish.id, none, 1000), { ...node, ...none, epoch: 3 });
+  assert.deepEqual(await known(), { ...node, ...none, epoch: 3 });
+});
+
 test('a lease lapses by the clock of the store, renewing makes no revision', async () => {
   const { store } = await redis.cluster();
   const { id } = await store.nodeRegister(nodeWish('n1'));

@@ -182,7 +182,8 @@ test('an older store gets what it misses; what is there stays, and epochs never 
   const c = await Host.join(name, 'c');
   const late = await a.store.networkCreate(networkWish('late'), []);
   await a.store.networkUpdate(grows.id, { subnets: [cidr('10.2.0.0/20')] }, []);
-  const node = await a.store.nodeStart(a.node.id, { ...nodeWish('a'), underlay: ip('192.0.2.77') }, 1000);
+  const able = { identity: 'x'.repeat(43), encryption: { ciphers: [], fastAes: false } };
+  const node = await a.store.nodeStart(a.node.id, { ...nodeWish('a', able), underlay: ip('192.0.2.77') }, 1000);
   await a.mirror.refresh();
   await back();
   await a.store.networkUpdate(app.id, { labels: { tier: 'back' } }, []);

@@ -1,3 +1,5 @@
+import type { Cipher } from '../../keys/cipher.ts';
+import { ciphers } from '../../keys/cipher.ts';
 import { WarrenError } from '../../model/error.ts';
 import { given } from '../ask.ts';
 import { command } from '../command.ts';
@@ -5,11 +7,18 @@ import { requireRoot } from '../root.ts';
 
 export default command({
   options: (yargs) =>
-    yargs.option('resync', {
-      type: 'number',
-      describe: 'seconds between looks at everything, although the kernel and the store said nothing; 0: never',
-      defaultDescription: '30',
-    }),
+    yargs
+      .option('resync', {
+        type: 'number',
+        describe: 'seconds between looks at everything, although the kernel and the store said nothing; 0: never',
+        defaultDescription: '30',
+      })
+      .option('rekey-interval', {
+        type: 'number',
+        describe: 'seconds until a pair of hosts agrees on new keys',
+        defaultDescription: '3600',
+      })
+      .option('cipher', { choices: ciphers, describe: 'use this one only', defaultDescription: 'the faster one' }),
   run: async (args) => {
     requireRoot();
     const [{ Agent }, { methodsOf }, { isVerbose, pathsOf, requireConfig }, { openLog }] = await Promise.all([
@@ -20,8 +29,15 @@ export default command({
     ]);
     const paths = pathsOf(args);
     const config = requireConfig(paths.config);
-    const resync = seconds(args.resync ?? process.env.WARREN_RESYNC);
-    const agent = new Agent({ ...config, ...given({ resync }) }, paths, openLog(isVerbose(args, config)));
+    const { WARREN_RESYNC, WARREN_REKEY_INTERVAL, WARREN_CIPHER } = process.env;
+    const resync = seconds('--resync', args.resync ?? WARREN_RESYNC, 0);
+    const rekeyInterval = seconds('--rekey-interval', args.rekeyInterval ?? WARREN_REKEY_INTERVAL, 10);
+    const cipher = args.cipher ?? cipherOf(WARREN_CIPHER);
+    const agent = new Agent(
+      { ...config, ...given({ resync, rekeyInterval, cipher }) },
+      paths,
+      openLog(isVerbose(args, config)),
+    );
     for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(signal, () => void agent.stop());
     try {
       await agent.start(methodsOf(agent));
@@ -33,8 +49,14 @@ export default command({
   },
 });
 
-function seconds(given: string | number | undefined): number | undefined {
+function seconds(what: string, given: string | number | undefined, least: number): number | undefined {
   const value = given === undefined ? undefined : Number(given);
-  if (value === undefined || (value >= 0 && value <= 86_400)) return value;
-  throw new WarrenError('invalid_input', `--resync ${given} is not a number of seconds up to 86400`);
+  if (value === undefined || (value >= least && value <= 86_400)) return value;
+  throw new WarrenError('invalid_input', `${what} ${given} is not a number of seconds from ${least} to 86400`);
+}
+
+function cipherOf(given: string | undefined): Cipher | undefined {
+  const known = ciphers.find((cipher) => cipher === given);
+  if (known || !given) return known;
+  throw new WarrenError('invalid_input', `WARREN_CIPHER=${given} is none of ${ciphers.join(', ')}`);
 }

@@ -14,6 +14,8 @@ export default command({
         role: (n: NodeJson) => n.role,
         address: (n: NodeJson) => n.address,
         status: (n: NodeJson) => n.status,
+        cipher: (n: NodeJson) => n.encryption.cipher,
+        fingerprint: (n: NodeJson) => n.encryption.fingerprint,
         version: (n: NodeJson) => n.version,
         'last seen': (n: NodeJson) => n.lastSeen,
       }),

@@ -25,6 +25,7 @@ import {
 import type { Scope } from '../scope.ts';
 import { merge, nothing } from '../scope.ts';
 import { endpointScope } from './endpoint.ts';
+import { guard, portOf } from './guard.ts';
 
 /** A network exists in this node's kernel while an endpoint of it lives here. */
 export function isHere(followed: NetworkView, self: NodeId): boolean {
@@ -91,7 +92,7 @@ function fabric(view: View, self: Node, network: Network): Scope {
       vxlan: {
         vni,
         local: self.underlay,
-        port: view.cluster.dataPort + (network.encrypted ? 0 : 1),
+        port: portOf(view.cluster, network),
         learning: false,
         proxy: true,
       },
@@ -104,7 +105,11 @@ function fabric(view: View, self: Node, network: Network): Scope {
   ];
   return {
     namespaces: [namespaceOf(vni)],
-    wishes: [{ netns: netnsOf(vni), state: { ...nothing, links, addrs, sysctls } }],
+    wishes: [
+      { netns: netnsOf(vni), state: { ...nothing, links, addrs, sysctls } },
+      // The host's pass wants it, too; this one must not have to wait for that.
+      ...(network.encrypted ? [{ netns: host, state: guard(view.cluster) }] : []),
+    ],
   };
 }
 

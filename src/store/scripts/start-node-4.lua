@@ -23,9 +23,9 @@ end
 local id = ARGV[5]
 local old = redis.call('HGET', KEYS[3], id)
 if not old then return { 'node_not_found' } end
-local identity, joined, index, epoch = old:match('^([^\n]*\n)[^\n]*(\n[^\n]*\n)"index":(%d+),"epoch":(%d+)}$')
+local who, joined, index, epoch = old:match('^([^\n]*\n)[^\n]*(\n[^\n]*\n)"index":(%d+),"epoch":(%d+)}$')
 epoch = epoch + 1
-local document = identity .. ARGV[6] .. ',' .. joined .. '"index":' .. index .. ',"epoch":' .. epoch .. '}'
+local document = who .. ARGV[6] .. ',' .. joined .. '"index":' .. index .. ',"epoch":' .. epoch .. '}'
 redis.call('HSET', KEYS[3], id, document)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

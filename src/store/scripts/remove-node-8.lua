@@ -1,5 +1,5 @@
--- Forgets a node with its name, index and lease.
--- KEYS  meta changes nodes nodeNames nodeIndexes leases removed (registry)
+-- Forgets a node with its name, index and lease, and what it has announced or was announced to it.
+-- KEYS  meta changes nodes nodeNames nodeIndexes leases removed announcements (registry; the last one is the node's own)
 -- ARGV  schema root channel scope id
 -- OUT   ok removed(0|1) | absent | store_schema SCHEMA | store_lost_writes
 local meta = redis.call('HMGET', KEYS[1], 'schema', 'root')
@@ -31,5 +31,9 @@ redis.call('HDEL', KEYS[3], id)
 redis.call('HDEL', KEYS[4], cjson.decode(document).name)
 redis.call('SETBIT', KEYS[5], document:match('\n"index":(%d+),'), 0)
 redis.call('HDEL', KEYS[6], id)
+redis.call('DEL', KEYS[8])
+-- The others' keys differ in the id at the end and are in the same slot; who they are is known only here.
+local prefix = KEYS[8]:sub(1, -1 - #id)
+for _, other in ipairs(redis.call('HKEYS', KEYS[3])) do redis.call('HDEL', prefix .. other, id) end
 changed('node', id)
 return { 'ok', '1' }

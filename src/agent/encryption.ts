@@ -1,0 +1,204 @@
+import type { Kernel } from '../kernel/kernel.ts';
+import type { Policy } from '../kernel/state.ts';
+import { host } from '../kernel/state.ts';
+import type { Abilities, Cipher } from '../keys/cipher.ts';
+import type { Identity } from '../keys/identity.ts';
+import { usualLimits } from '../keys/rotation.ts';
+import { WarrenError } from '../model/error.ts';
+import type { ClusterId, NodeId } from '../model/id.ts';
+import type { Network } from '../model/network.ts';
+import type { Cluster, Node } from '../model/node.ts';
+import type { View } from '../model/view.ts';
+import type { Store } from '../store/store.ts';
+import { abilitiesOf } from './abilities.ts';
+import type { Paths } from './config.ts';
+import { featuresOf } from './features.ts';
+import { openIdentity } from './identity.ts';
+import type { Log } from './log.ts';
+import { PairFiles } from './pair-files.ts';
+import { Pairs } from './pairs.ts';
+import type { Peer } from './peer.ts';
+import { Pins } from './pins.ts';
+
+/** An attach that makes this node a member waits so long for keys with the other members. */
+const agreeMs = 1000;
+const rekeyMs = 5000;
+
+export type Settings = { cipher?: Cipher | undefined; rekeyInterval?: number | undefined };
+type Own = { identity: Identity; abilities: Abilities; pins: Pins; files: PairFiles; directions: boolean };
+
+/**
+ * What this node needs to encrypt, and its pairs. It may be unable to, for want of a kernel feature or of its identity; then
+ * plain networks go on, and whoever asks for an encrypted one hears why.
+ */
+export class Encryption {
+  readonly #kernel: Kernel;
+  readonly #store: Store;
+  readonly #log: Log;
+  readonly #settings: Settings;
+  readonly #unguarded: (policies: readonly Policy[]) => void;
+  readonly #stop = new AbortController();
+  #own: Own | undefined;
+  #trouble: WarrenError | undefined;
+  #pairs: Pairs | undefined;
+  #self: (() => Node) | undefined;
+
+  constructor(
+    kernel: Kernel,
+    store: Store,
+    log: Log,
+    settings: Settings,
+    unguarded: (policies: readonly Policy[]) => void,
+  ) {
+    this.#kernel = kernel;
+    this.#store = store;
+    this.#log = log;
+    this.#settings = settings;
+    this.#unguarded = unguarded;
+  }
+
+  /** Looks at what is here. `told`: the identity that the others know this node by. */
+  async open(paths: Paths, boot: string, cluster: Cluster, told: string | undefined): Promise<void> {
+    const features = await featuresOf(this.#kernel);
+    const abilities = abilitiesOf(features, cluster.underlayFamily, this.#settings.cipher);
+    this.#own = undefined;
+    try {
+      const identity = openIdentity(paths.stateDir, told !== undefined);
+      const pins = new Pins(paths.stateDir);
+      const files = new PairFiles(paths.runDir, boot);
+      this.#own = { identity, abilities, pins, files, directions: features.saDir === true };
+      this.#trouble = abilities.ciphers.length > 0 ? undefined : lacking(features, this.#settings.cipher);
+      if (told !== undefined && told !== identity.key)
+        this.#log.error('this node had another identity: nodes that have seen it refuse this one');
+      if (!files.kept)
+        this.#log.warn('the run directory is on a disk: a restart of the agent agrees on new keys', {
+          dir: paths.runDir,
+        });
+    } catch (error) {
+      if (!(error instanceof WarrenError)) throw error;
+      this.#trouble = error;
+    }
+    if (this.#trouble) this.#log.warn('this host cannot encrypt', { why: this.#trouble.message });
+  }
+
+  /** What the others are told of it. */
+  get facts(): Pick<Node, 'identity' | 'encryption'> {
+    if (!this.#own) return {};
+    const { identity, abilities } = this.#own;
+    return { identity: identity.key, encryption: abilities };
+  }
+
+  get trouble(): WarrenError | undefined {
+    return this.#trouble;
+  }
+
+  get abilities(): Abilities | undefined {
+    return this.#own?.abilities;
+  }
+
+  /** REQUIRES: start() was done. */
+  get self(): Node {
+    if (this.#self) return this.#self();
+    throw new Error('encryption has not started');
+  }
+
+  get peers(): ReadonlyMap<NodeId, Peer> {
+    return this.#pairs?.peers ?? new Map();
+  }
+
+  /** The identity a node is held to, if it was ever seen. */
+  pinned(node: NodeId) {
+    return this.#own?.pins.get(node);
+  }
+
+  /** REQUIRES: open() was done, and this node is known to the store. */
+  start(cluster: ClusterId, port: number, self: () => Node): void {
+    if (!this.#own || this.#trouble) return;
+    const ageMs = this.#settings.rekeyInterval === undefined ? usualLimits.ageMs : this.#settings.rekeyInterval * 1000;
+    const here = { ...this.#own, kernel: this.#kernel, cluster, port, limits: { ...usualLimits, ageMs } };
+    const pairs = new Pairs(here, this.#store, this.#log, self, this.#unguarded);
+    this.#pairs = pairs;
+    this.#store.onAnnounced(self().id, () => pairs.hear());
+    this.#store.onConnection((connected) => connected && pairs.sayAgain());
+    this.#self = self;
+    void this.#watch(pairs);
+  }
+
+  /** The registry has changed. `anew`: it may be another store's. */
+  update(view: View, anew: boolean): void {
+    this.#pairs?.update(view);
+    if (anew) this.#pairs?.sayAgain();
+  }
+
+  /** Although nothing was heard. */
+  resync(): void {
+    this.#pairs?.insist();
+  }
+
+  /** Throws when this host could not encrypt that network's packets. */
+  require(network: Network): void {
+    if (network.encrypted && this.#trouble) {
+      const { code, message, hint } = this.#trouble;
+      throw new WarrenError(code, `network "${network.name}" is encrypted, and ${message}`, hint);
+    }
+  }
+
+  /** Resolves when there are keys with all members that can be expected to have them, or after a second: one may be dead. */
+  async agreed(network: Network, expected: (node: NodeId) => boolean): Promise<void> {
+    if (!network.encrypted || !this.#pairs) return;
+    const pairs = this.#pairs;
+    const missing = () => network.members.some((id) => pairs.peers.has(id) && expected(id) && !pairs.peers.get(id)?.up);
+    await pairs.until(() => !missing(), agreeMs);
+  }
+
+  /** New keys with those nodes. Tells which have them by now; the others get them when they answer. */
+  async rekey(ids: readonly NodeId[]): Promise<{ peer: Peer; rekeyed: boolean }[]> {
+    const pairs = this.#pairs;
+    if (!pairs) return [];
+    const wanted = ids.flatMap((id) => {
+      const peer = pairs.peers.get(id);
+      return peer ? [{ peer, before: peer.outcome?.status.generation ?? 0 }] : [];
+    });
+    const isDone = ({ peer, before }: (typeof wanted)[number]) => {
+      const { generation = 0, rotating } = peer.outcome?.status ?? {};
+      return generation > before && rotating === undefined;
+    };
+    pairs.rekey(ids);
+    await pairs.until(() => wanted.every((one) => isDone(one) || !one.peer.up), rekeyMs);
+    return wanted.map((one) => ({ peer: one.peer, rekeyed: isDone(one) }));
+  }
+
+  /** A person says that the node's next identity is right. */
+  forgetPin(node: NodeId): boolean {
+    const forgotten = this.#own?.pins.forget(node) ?? false;
+    this.#pairs?.peers.get(node)?.reconsider();
+    this.#pairs?.lookAtAll();
+    return forgotten;
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#pairs?.stop();
+  }
+
+  /** Whoever changes the host's SAs and policies, and whatever expires: the pairs know what is theirs. */
+  async #watch(pairs: Pairs): Promise<void> {
+    try {
+      for await (const _ of this.#kernel.watch(host, ['sas', 'policies'], this.#stop.signal)) pairs.lookAtAll();
+    } catch (error) {
+      if (!this.#stop.signal.aborted)
+        this.#log.warn('IPsec cannot be watched; the next look is by time', { error: (error as Error).message });
+    }
+  }
+}
+
+function lacking(features: Readonly<Record<string, boolean>>, cipher: Cipher | undefined): WarrenError {
+  const some = features.esp || features.esp6;
+  return new WarrenError(
+    'kernel_feature_missing',
+    some && cipher ? `this host's kernel lacks the cipher ${cipher}` : "this host's kernel lacks IPsec (ESP)",
+    some && cipher
+      ? 'load it with: modprobe -a gcm seqiv chacha20poly1305; or let warren choose (cipher in the configuration)'
+      : 'load it with: modprobe -a xfrm_user esp4 esp6',
+  );
+}

@@ -1,0 +1,180 @@
+import type { Kernel } from '../kernel/kernel.ts';
+import type { Op } from '../kernel/op.ts';
+import type { Policy, Sa } from '../kernel/state.ts';
+import { host } from '../kernel/state.ts';
+import type { Announcement, Refusal } from '../keys/announcement.ts';
+import { announce, verifyAnnouncement } from '../keys/announcement.ts';
+import type { Abilities } from '../keys/cipher.ts';
+import { newExchange } from '../keys/exchange.ts';
+import type { Identity } from '../keys/identity.ts';
+import type { Ends, Limits, Outcome, PairState } from '../keys/pair.ts';
+import type { Way } from '../keys/sa.ts';
+import { saKey, saOf, sightOf } from '../keys/sa.ts';
+import { step } from '../keys/step.ts';
+import type { ClusterId } from '../model/id.ts';
+import type { Node } from '../model/node.ts';
+import { peerPolicies } from '../plan/desired/guard.ts';
+import { covers, policyName } from '../plan/diff.ts';
+import { reqid } from '../plan/names.ts';
+import type { PairFiles } from './pair-files.ts';
+import type { Pins } from './pins.ts';
+
+/** What all pairs of a node have in common. */
+export type Here = {
+  readonly kernel: Kernel;
+  readonly cluster: ClusterId;
+  readonly identity: Identity;
+  readonly pins: Pins;
+  readonly files: PairFiles;
+  readonly abilities: Abilities;
+  readonly limits: Limits;
+  /** UDP port of encrypted networks. */
+  readonly port: number;
+  /** Does the kernel know SAs' directions? */
+  readonly directions: boolean;
+};
+
+/** The host's IPsec, as read after the last turn of any pair: SAs by saKey, policies by policyName. */
+export type Ipsec = { readonly sas: ReadonlyMap<string, Sa>; readonly policies: ReadonlyMap<string, Policy> };
+
+/** One other node: what is agreed with it, and the turns of its pair (keys/pair.ts has the picture). */
+export class Peer {
+  node: Node;
+  /** The text it has for us in the store, if any. */
+  text: string | undefined;
+  rekey = false;
+  /** What the store has from us, as far as we know; and what it should have. */
+  said: string | undefined;
+  saying: string | undefined;
+  /** Of the last turn. */
+  outcome: Outcome | undefined;
+  /** Why what it announced is not taken. */
+  refused: Refusal | undefined;
+  readonly #here: Here;
+  #floor: number | undefined;
+  #state: PairState | undefined;
+  #verified: { text: string; index: number; announcement: Announcement | undefined } | undefined;
+
+  constructor(here: Here, self: Node, node: Node) {
+    this.#here = here;
+    this.node = node;
+    this.#state = here.files.read(this.#ends(self));
+  }
+
+  /** Is it known which generations were used? Without that there is no turn. */
+  get known(): boolean {
+    return this.#state !== undefined || this.#floor !== undefined;
+  }
+
+  get up(): boolean {
+    return this.outcome?.status.up ?? false;
+  }
+
+  /**
+   * Reads what was done, decides, does it; what is to be said is left in `saying`. Killed or failing between any two of
+   * these, the next turn finds what is missing. Gives the time of the next turn.
+   */
+  async turn(self: Node, now: number, ipsec: Ipsec): Promise<number | undefined> {
+    const { abilities, files, limits, kernel } = this.#here;
+    const ends = this.#ends(self);
+    const way: Way = { local: self.underlay, remote: this.node.underlay, reqid, directions: this.#here.directions };
+    const { state, outcome } = step(ends, this.#state, {
+      now,
+      date: new Date().toISOString(),
+      sight: sightOf(ipsec.sas, way, this.#named(way, ipsec)),
+      announcement: this.#announcement(self),
+      index: self.index,
+      abilities,
+      floor: this.#floor ?? 0,
+      rekey: this.rekey,
+      limits,
+      fresh: newExchange,
+    });
+    if (outcome.save) files.write(ends, state);
+    this.#state = state;
+    this.outcome = outcome;
+    this.rekey = false;
+    this.refused = outcome.refused ?? this.refused;
+    for (const half of outcome.forget) half.wipe();
+    try {
+      await kernel.apply(host, this.#ops(way, outcome, ipsec));
+    } finally {
+      for (const { key } of outcome.add) key.wipe();
+    }
+    if (outcome.saying)
+      this.saying = announce(this.#here.identity, { ...ends, from: self.id, to: this.node.id }, outcome.saying);
+    return outcome.again;
+  }
+
+  /** Our own announcement, as the store has it: its number is taken, even if we know nothing of it. */
+  recall(self: Node, text: string | undefined): void {
+    const { cluster, identity } = this.#here;
+    this.#floor = 0;
+    if (text === undefined) return;
+    const verdict = verifyAnnouncement(text, { cluster, from: self.id, index: self.index, to: this.node.id });
+    if (verdict.ok && verdict.announcement.identity === identity.key) this.#floor = verdict.announcement.generation;
+  }
+
+  /** Judged again, as what is pinned has changed. */
+  reconsider(): void {
+    this.#verified = undefined;
+  }
+
+  #ends(self: Node): Ends {
+    return { cluster: this.#here.cluster, self: { id: self.id }, peer: { id: this.node.id } };
+  }
+
+  /** Verified once per text; who it is from was judged before. */
+  #announcement(self: Node): Announcement | undefined {
+    if (this.text === undefined) return undefined;
+    const { id: from, index } = this.node;
+    if (this.#verified?.text === this.text && this.#verified.index === index) return this.#verified.announcement;
+    const verdict = verifyAnnouncement(this.text, { cluster: this.#here.cluster, from, index, to: self.id });
+    this.refused = verdict.ok ? this.#here.pins.judge(from, verdict.announcement.identity) : verdict.reason;
+    const announcement = verdict.ok && !this.refused ? verdict.announcement : undefined;
+    this.#verified = { text: this.text, index, announcement };
+    return announcement;
+  }
+
+  #policies({ local, remote }: Way, spi: number | undefined): readonly Policy[] {
+    return peerPolicies({ local, remote, dport: this.#here.port }, spi);
+  }
+
+  /** The SPI that the policy towards the peer names; a policy that is not as we make them names none. */
+  #named(way: Way, { policies }: Ipsec): number | undefined {
+    const [, out] = this.#policies(way, 0);
+    const have = out && policies.get(policyName(out));
+    const spi = have?.tmpls[0]?.spi;
+    const wanted = this.#policies(way, spi).at(-1);
+    return spi !== undefined && !have?.partial && covers(have, wanted, []) ? spi : undefined;
+  }
+
+  /** In this order: what receives, what sends, what switches over, what is not needed any more. */
+  #ops(way: Way, { add, keep, tx }: Outcome, { sas, policies }: Ipsec): Op[] {
+    const have = (policy: Policy) => policies.get(policyName(policy));
+    const unlike = (policy: Policy) => have(policy)?.partial || !covers(have(policy), policy, []);
+    const [inwards, outwards] = this.#policies(way, tx);
+    const [, any] = this.#policies(way, 0);
+    const sets = (policy: Policy | undefined): Op[] => (policy && unlike(policy) ? [{ op: 'policy.set', policy }] : []);
+    const dels: Op[] = !outwards && any && have(any) ? [{ op: 'policy.del', policy: any }] : [];
+    const { packets, bytes } = this.#here.limits;
+    const fresh = add.map(({ key, ...half }) => ({ sa: saOf(way, half, { packets, bytes }), key }));
+    const adding = new Set(fresh.map(({ sa }) => saKey(sa)));
+    const old = [...sas.values()].filter(
+      (sa) =>
+        isPair(sa, way) && !adding.has(saKey(sa)) && !(sa.dst === way.local ? keep.in : keep.out).includes(sa.spi),
+    );
+    return [
+      ...sets(inwards),
+      ...fresh.map(({ sa, key }): Op => ({ op: 'sa.add', sa, key })),
+      ...sets(outwards),
+      ...dels,
+      ...old.map(({ dst, spi }): Op => ({ op: 'sa.del', sa: { dst, spi } })),
+    ];
+  }
+}
+
+function isPair(sa: Sa, { local, remote }: Way): boolean {
+  const between = (sa.src === local && sa.dst === remote) || (sa.src === remote && sa.dst === local);
+  return between && sa.reqid === reqid && !sa.partial;
+}
