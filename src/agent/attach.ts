@@ -3,6 +3,7 @@ import { findNetwork } from '../control/find.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import type { NetnsId } from '../kernel/state.ts';
 import type { Endpoint } from '../model/endpoint.ts';
+import type { ErrorCode } from '../model/error.ts';
 import { WarrenError } from '../model/error.ts';
 import type { NetworkId, NodeId } from '../model/id.ts';
 import type { Network } from '../model/network.ts';
@@ -39,14 +40,35 @@ export type AttachDeps = {
  */
 export async function attachEndpoint(deps: AttachDeps, input: unknown, signal: AbortSignal): Promise<Endpoint> {
   const wish = parseAttach(input);
-  const view = deps.mirror.view;
+  const known = knownNetwork(deps.mirror, wish.network);
+  try {
+    if (known) return await attachTo(deps, known, wish, signal);
+  } catch (error) {
+    if (!(error instanceof WarrenError && outdated.has(error.code))) throw error;
+  }
+  await deps.mirror.refresh('');
+  const { view } = deps.mirror;
   if (!view)
     throw new WarrenError(
       'store_unreachable',
       'the store has not been reached since the agent started',
       'see: warren status',
     );
-  const network = findNetwork(view, wish.network);
+  return attachTo(deps, findNetwork(view, wish.network), wish, signal);
+}
+
+/** A network that is followed, so that whatever happens to it is told: there is no need to ask the store for it first. */
+export function knownNetwork({ view, frozen }: Mirror, reference: string): Network | undefined {
+  if (frozen) return undefined;
+  const name = reference.toLowerCase();
+  for (const { network } of view?.followed.values() ?? []) if (network.name === name) return network;
+  return view?.followed.get(reference as NetworkId)?.network;
+}
+
+/** What is refused by what was known: it may have been removed and made again, or have grown, a moment ago. */
+const outdated: ReadonlySet<ErrorCode> = new Set(['network_not_found', 'invalid_input']);
+
+async function attachTo(deps: AttachDeps, network: Network, wish: AttachInput, signal: AbortSignal): Promise<Endpoint> {
   deps.encryption.require(network);
   const netns = await deps.kernel.identify(wish.netns);
   if (!netns) throw absent(wish.netns);
@@ -68,18 +90,19 @@ async function attachHere(
   await reconciler.swept(wish.netns);
   const place = { boot: deps.boot, ...netns, ...(await look(deps.kernel, wish.netns)) };
   const endpoint = await attach(store, deps.self(), network, wish, place);
+  const here = () => mirror.view?.followed.get(network.id)?.endpoints.get(endpoint.id);
   try {
-    await mirror.refresh(network.id);
+    if (!here()) await mirror.refresh(network.id);
     const key = reconciler.keyFor(network.id, endpoint.id);
     await queue.done(key);
     // The first one here: the host has to let the network out.
     if (key === network.id) await queue.done('node');
     await deps.encryption.agreed(network, (node) => !deps.isDown(node));
-    if (!mirror.view?.followed.get(network.id)?.endpoints.has(endpoint.id)) throw removed(network, endpoint);
+    if (!here()) throw removed(network, endpoint);
     if (signal.aborted) throw new WarrenError('agent_unreachable', 'the caller hung up');
     const ready = await store.endpointReady(network.id, endpoint.id, deps.self().epoch);
     // Known here, and on disk, before the caller is told: a crash and a store that lost it later do not undo it.
-    await mirror.refresh(network.id);
+    if (here()?.state !== 'ready') await mirror.refresh(network.id);
     return ready;
   } catch (error) {
     await detachEndpoint(deps, endpoint).catch(() => {}); // the store may be what failed; then the queue tries again
@@ -91,7 +114,7 @@ async function attachHere(
 export async function detachEndpoint(deps: AttachDeps, endpoint: Endpoint): Promise<void> {
   const { store, mirror, queue, reconciler } = deps;
   await store.endpointDetach(endpoint.network, endpoint.id);
-  await mirror.refresh(endpoint.network);
+  if (mirror.view?.followed.get(endpoint.network)?.endpoints.has(endpoint.id)) await mirror.refresh(endpoint.network);
   if (endpoint.node !== deps.self().id) return;
   await queue.done(reconciler.keyFor(endpoint.network, endpoint.id));
   await deps.membership.leaveIfEmpty(endpoint.network);

@@ -70,7 +70,11 @@ function tell(
 ): void {
   if (incarnation === undefined || entry === undefined || before === undefined) return;
   const revision = revisionOf(incarnation, entry);
-  session.written({ network, before, delta: { kind: 'changes', revision, changes: [{ kind: 'endpoint', id, value }] } });
+  session.written({
+    network,
+    before,
+    delta: { kind: 'changes', revision, changes: [{ kind: 'endpoint', id, value }] },
+  });
 }
 
 const behind = new Set(['absent', 'no_subnet', 'outside_subnet', 'address_exhausted']);
