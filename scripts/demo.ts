@@ -43,8 +43,8 @@ try {
     (list) => `\n${list}`,
   );
   const network = await step<NetworkJson>(
-    'on a: warren network create app --encrypt=false      (encryption between hosts is not built yet: plain VXLAN)',
-    () => made.network('app'),
+    'on a: warren network create app      (encrypted between hosts, as nobody said otherwise)',
+    () => made.a.json<NetworkJson>('network create app'),
     ({ subnets, mtu, vni }) => `vni ${vni}, ${subnets.join(' and ')}, MTU ${mtu}`,
   );
 
@@ -82,7 +82,8 @@ try {
       .split('\n')
       .filter(Boolean).length;
   say(`${bold('on the wire between the hosts, meanwhile')}
-    VXLAN (UDP 4790) ${seen('udp port 4790')} frames, ESP ${seen('ip proto 50')}, overlay ARP in VXLAN ${seen('udp port 4790 and udp[30:2] = 0x0806')}`);
+    ESP ${seen('ip proto 50')} packets, VXLAN in clear ${seen('udp port 4789 or udp port 4790')}`);
+  say(`\n${await made.b.guest.ok('warren node ls')}`);
 
   await step(
     'a container leaves: warren detach c2',
@@ -93,6 +94,16 @@ try {
       return waitFor(async () => !(await fdb()).includes(c2), { what: 'host a to forget it' });
     },
     () => 'host a sends it nothing any more',
+  );
+  await step(
+    'new keys with all hosts: warren rekey, while a1 pings b1 five hundred times a second',
+    async () => {
+      const b1 = endpoints.find(({ netns }) => netns === 'b1')?.endpoint.addresses[0];
+      const ping = made.a.guest.spawn(`ip netns exec a1 ping -n -q -i 0.002 -c 1000 -W2 ${b1}`);
+      const table = await made.a.guest.ok('warren rekey');
+      return `${table}    ${/^.*packets transmitted.*$/m.exec((await ping.done).stdout)?.[0]}`;
+    },
+    (text) => `\n${text}`,
   );
   await step(
     'the agent on b is killed (kill -9) while b1 pings a1 a hundred times a second',

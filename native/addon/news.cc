@@ -94,6 +94,8 @@ Told TellNeigh(nl::Bytes payload, const Names& names, News* news) {
 Told TellFdb(nl::Bytes payload, const Names& names, News* news) {
   ops::FdbInfo info;
   if (!ops::DecodeFdb(payload, &info)) return Told::kVague;
+  // A bridge tells its ports which addresses to let in; that of a vxlan device is not the entry of its own table.
+  if (info.fdb.self && info.fdb.dst.family == 0) return Told::kNothing;
   news->gone = news->gone || !info.kept;
   info.fdb.dev = names.Get(news->nsid, info.index);
   news->item = std::move(info.fdb);

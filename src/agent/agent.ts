@@ -194,6 +194,7 @@ export class Agent {
         return;
       } catch (error) {
         if (this.#stopping) return;
+        if (error instanceof WarrenError && error.code === 'node_not_found') return this.#removed();
         this.log.warn('the store cannot be used yet; the kernel is left as it is', { error: (error as Error).message });
         await new Promise((resolve) => setTimeout(resolve, retryMs));
         if (this.#stopping) return;
@@ -222,7 +223,7 @@ export class Agent {
     this.#lease = new Lease(this.store, node, this.log, (error) => this.#end.reject(error));
     this.#health = new Health(() => this.#peers());
     this.mirror.onChange((change) => this.#changed(change));
-    this.recovery.watch();
+    this.recovery.watch(() => this.#removed());
     this.#drift.watch('', 'node');
     const resync = this.config.resync ?? resyncSeconds;
     if (resync > 0)
@@ -262,6 +263,7 @@ export class Agent {
   async #reconcile(key: Key): Promise<void> {
     const view = this.mirror.view;
     if (!view || !this.#self || this.mirror.frozen) return;
+    if (!view.nodes.has(this.#self.id)) return this.#removed();
     const began = Date.now();
     if (key === 'node') this.#sysctls.remember(await this.#forwardingBefore(view));
     const suspected = this.#suspected.delete(key);
@@ -289,6 +291,18 @@ export class Agent {
         this.log.warn('withdrawing failed', { error: (error as Error).message }),
       );
     if (network && !endpoint && gone.length === 0 && !this.reconciler.built.has(network)) this.#partSoon(network, view);
+  }
+
+  /** What is not frozen and lacks this node is the cluster without it. Only a person brings it back. */
+  #removed(): void {
+    const { node, cluster } = this.config;
+    this.#end.reject(
+      new WarrenError(
+        'node_not_found',
+        `node "${node.name}" was removed from cluster "${cluster}"`,
+        'to come back: warren init; to take what is left off this host: warren leave',
+      ),
+    );
   }
 
   /** A membership without endpoints is left over from a crash between two steps. */
@@ -346,10 +360,10 @@ export class Agent {
     try {
       const { facts, dev } = await gatherFacts(this.kernel, this.self.underlay);
       this.#uplink = dev;
-      const { epoch: _, index: __, ...known } = this.mirror.view?.nodes.get(this.self.id) ?? this.self;
+      const known = this.mirror.view?.nodes.get(this.self.id) ?? this.self;
       const wish = { ...known, ...facts, ...this.encryption.facts };
       if (JSON.stringify(wish) === JSON.stringify(known)) return;
-      this.#self = await this.store.nodeRegister(wish);
+      this.#self = await this.store.nodeRefresh(this.self.id, this.self.epoch, wish);
       this.log.info('this host has changed', { mtu: facts.underlayMtu, routes: facts.routes.length });
       await this.mirror.refresh('');
     } catch (error) {

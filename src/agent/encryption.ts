@@ -171,8 +171,8 @@ export class Encryption {
   /** A person says that the node's next identity is right. */
   forgetPin(node: NodeId): boolean {
     const forgotten = this.#own?.pins.forget(node) ?? false;
-    this.#pairs?.peers.get(node)?.reconsider();
-    this.#pairs?.lookAtAll();
+    if (forgotten) this.#pairs?.peers.get(node)?.forget();
+    this.#pairs?.sayAgain();
     return forgotten;
   }
 

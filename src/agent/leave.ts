@@ -1,14 +1,13 @@
 import { existsSync, rmdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { registryOf, withdrawNode } from '../control/nodes.ts';
 import { KernelError } from '../kernel/error.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { openKernel } from '../kernel/native.ts';
 import { host } from '../kernel/state.ts';
 import { WarrenError } from '../model/error.ts';
-import type { NodeId } from '../model/id.ts';
 import { guardTable, isOurNamespace, isOurs, reqid, tableName, vxlan } from '../plan/names.ts';
 import { openStore } from '../store/redis.ts';
-import type { Store } from '../store/store.ts';
 import type { Config, Paths } from './config.ts';
 import { readConfig } from './config.ts';
 import { takeLock } from './lock.ts';
@@ -45,8 +44,8 @@ export async function leaveHost(paths: Paths, force: boolean): Promise<LeaveResu
 async function refuseLosses(config: Config): Promise<void> {
   const store = openStore(config.store, config.cluster);
   try {
-    const snapshot = await snapshotOf(store);
-    const member = snapshot.networks.filter(({ members }) => members.includes(config.node.id));
+    const { networks, nodes } = await registryOf(store);
+    const member = networks.filter(({ members }) => members.includes(config.node.id));
     if (member.length > 0) {
       throw new WarrenError(
         'network_in_use',
@@ -54,10 +53,11 @@ async function refuseLosses(config: Config): Promise<void> {
         'detach them first, or: warren leave --force',
       );
     }
-    if (config.managedStore && snapshot.nodes.length > 1) {
+    const others = nodes.filter(({ id }) => id !== config.node.id).length;
+    if (config.managedStore && others > 0) {
       throw new WarrenError(
         'network_in_use',
-        `this host runs the store of ${snapshot.nodes.length - 1} other hosts`,
+        `this host runs the store of ${others} other hosts`,
         'let them leave first, or end the cluster with: warren leave --force',
       );
     }
@@ -81,13 +81,8 @@ async function stopAgent(paths: Paths): Promise<void> {
 async function withdraw(config: Config, force: boolean, warnings: string[]): Promise<void> {
   const store = openStore(config.store, config.cluster);
   try {
-    const id: NodeId = config.node.id;
-    for (const network of (await snapshotOf(store)).networks.filter(({ members }) => members.includes(id))) {
-      const mine = (await store.endpoints(network.id)).filter(({ node }) => node === id);
-      for (const endpoint of mine) await store.endpointDetach(network.id, endpoint.id);
-      await store.networkLeave(network.id, id);
-    }
-    await store.nodeRemove(id);
+    await withdrawNode(store, config.node.id);
+    await store.nodeRemove(config.node.id);
   } catch (error) {
     if (!force) throw error;
     warnings.push(
@@ -96,12 +91,6 @@ async function withdraw(config: Config, force: boolean, warnings: string[]): Pro
   } finally {
     await store.close();
   }
-}
-
-async function snapshotOf(store: Store) {
-  const delta = await store.registrySince(undefined);
-  if (delta.kind === 'snapshot') return delta.snapshot;
-  throw new WarrenError('internal', 'the store gave no snapshot');
 }
 
 /** Needs no state but the names: it can clean up after any crash. */

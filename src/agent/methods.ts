@@ -1,5 +1,6 @@
 import { endpointsOf, findEndpoint, findNetwork, findNode } from '../control/find.ts';
 import { createNetwork, updateNetwork } from '../control/networks.ts';
+import { removeNode } from '../control/nodes.ts';
 import { endpointJson, networkJson, nodeJson } from '../control/present.ts';
 import type { Endpoint } from '../model/endpoint.ts';
 import { WarrenError } from '../model/error.ts';
@@ -123,6 +124,19 @@ export function methodsOf(agent: Agent): Readonly<Record<string, Method>> {
         routes: node.routes,
         pair: pairs.find(({ id }) => id === node.id) ?? null,
       };
+    },
+    'node.remove': async (params) => {
+      const node = await unlessAbsent(params, async () => findNode(await fresh(), text(params, 'node')));
+      if (!node) return { removed: [] };
+      await removeNode(store, view(), agent.config.node.id, node, params.force === true);
+      await mirror.refresh();
+      return { removed: [node.id] };
+    },
+    /** A person has compared fingerprints: the identity the node has now is the one it is held to from here on. */
+    'node.trust': async (params) => {
+      agent.self;
+      const node = findNode(await fresh(), text(params, 'node'));
+      return { node: node.name, id: node.id, changed: agent.encryption.forgetPin(node.id) };
     },
     /** New keys, with one node or with all. */
     rekey: async (params) => {

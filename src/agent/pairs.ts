@@ -45,6 +45,8 @@ export class Pairs {
   #heard = true;
   /** There may be SAs and policies of nodes that are no peers any more. */
   #litter = true;
+  /** Names of the policies that are not ours, as last seen. */
+  #foreign = '';
   #listenAgain: NodeJS.Timeout | undefined;
 
   constructor(here: Here, store: Store, log: Log, self: () => Node, unguarded: (policies: readonly Policy[]) => void) {
@@ -208,6 +210,7 @@ export class Pairs {
       policies: new Map(policies.map((policy) => [policyName(policy), policy])),
     };
     this.#unguarded(policies);
+    await this.#revalidate(policies);
     if (litter) await this.#tidy(self, ipsec);
     for (const peer of due) await this.#turn(peer, self, ipsec);
     await this.#say(self);
@@ -228,7 +231,11 @@ export class Pairs {
     }
     const { status } = peer.outcome ?? {};
     if (peer.refused && peer.refused !== before.refused)
-      this.#log.error('what a node announced is refused', { node: name, reason: peer.refused });
+      this.#log.error('what a node announced is refused', {
+        node: name,
+        reason: peer.refused,
+        ...(peer.refused === 'identity_changed' ? { ifItIsRight: `warren node trust ${name}` } : {}),
+      });
     if (status && peer.up !== before.up) {
       const { generation, cipher, trouble } = status;
       if (peer.up) this.#log.info('encrypted with a node', { node: name, generation, cipher });
@@ -272,6 +279,22 @@ export class Pairs {
         firstRetryMs * 10,
       );
     }
+  }
+
+  /**
+   * A route that was looked up while somebody's policy let packets pass is used on after that policy is gone, and nft drops
+   * them for ever (seen on Linux 6.12): an update of any policy makes the kernel look again.
+   */
+  async #revalidate(policies: readonly Policy[]): Promise<void> {
+    const others = policies.filter((policy) => !isOurs.policy(policy) && !isOurs.peerPolicy(policy));
+    const foreign = others.map(policyName).sort().join('\n');
+    if (foreign === this.#foreign) return;
+    this.#foreign = foreign;
+    const ours = policies.filter((policy) => isOurs.policy(policy));
+    await this.#here.kernel.apply(
+      host,
+      ours.map((policy) => ({ op: 'policy.set', policy }) as const),
+    );
   }
 
   /** What is ours by its mark and leads to nobody we know: of nodes that left, or had another address. */

@@ -115,9 +115,13 @@ export class Peer {
     if (verdict.ok && verdict.announcement.identity === identity.key) this.#floor = verdict.announcement.generation;
   }
 
-  /** Judged again, as what is pinned has changed. */
-  reconsider(): void {
+  /** Begins anew with whoever it is now; our own numbers go on. */
+  forget(): void {
+    this.#floor = this.#state?.own.number;
+    this.#state?.own.private?.wipe();
+    this.#state = undefined;
     this.#verified = undefined;
+    this.refused = undefined;
   }
 
   #ends(self: Node): Ends {

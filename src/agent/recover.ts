@@ -1,5 +1,6 @@
 import type { Kernel } from '../kernel/kernel.ts';
 import type { Endpoint } from '../model/endpoint.ts';
+import { WarrenError } from '../model/error.ts';
 import type { NodeId } from '../model/id.ts';
 import type { Network } from '../model/network.ts';
 import type { View } from '../model/view.ts';
@@ -43,11 +44,11 @@ export class Recovery {
     this.#boot = boot;
   }
 
-  /** Recovers whenever the mirror freezes, from now on. */
-  watch(): void {
+  /** Recovers whenever the mirror freezes, from now on. `removed`: there is nothing to come back to. */
+  watch(removed: () => void): void {
     this.#mirror.onLost((scope) => {
       this.#log.error('the store has less than it had; telling it what this node holds', { scope });
-      this.#running ??= this.#untilDone().finally(() => {
+      this.#running ??= this.#untilDone(removed).finally(() => {
         this.#running = undefined;
       });
     });
@@ -58,12 +59,13 @@ export class Recovery {
     await this.#running;
   }
 
-  async #untilDone(): Promise<void> {
+  async #untilDone(removed: () => void): Promise<void> {
     let said = '';
     while (this.#mirror.frozen && !this.#stopped) {
       try {
         await this.settle();
       } catch (error) {
+        if (error instanceof WarrenError && error.code === 'node_not_found') return removed();
         const { message } = error as Error;
         if (message !== said)
           this.#log.error('the store lost writes, and cannot be told what this node holds', { error: message });
@@ -73,13 +75,17 @@ export class Recovery {
     }
   }
 
-  /** One try; nothing to do when nothing is lost. */
+  /** One try; nothing to do when nothing is lost. node_not_found when this node was removed. */
   async settle(): Promise<void> {
     const view = this.#mirror.view;
     if (!this.#mirror.frozen || !view) return;
     const { made, added, conflicts } = await this.#store.registryRestore(view, this.#self);
     const lost = conflicts.map((conflict) => named(conflict, view));
-    if (conflicts.some(({ id }) => id === this.#self)) {
+    const refused = conflicts.find(({ id }) => id === this.#self);
+    if (refused?.code === 'removed') {
+      throw new WarrenError('node_not_found', 'this node was removed from the cluster', 'to come back: warren init');
+    }
+    if (refused) {
       this.#report(lost);
       throw new Error('this node is not in the registry any more, and cannot be added again; see status');
     }

@@ -22,6 +22,12 @@ export const commands = [
   verb('rekey [node]', 'agree on new keys with a host, or with all', () => import('./commands/rekey.ts')),
   verb('node ls', 'list hosts', () => import('./commands/node-ls.ts')),
   verb('node inspect <node>', 'show a host', () => import('./commands/node-inspect.ts')),
+  verb('node rm <node..>', 'take hosts out that are gone for good', () => import('./commands/node-rm.ts')),
+  verb(
+    'node trust <node>',
+    'accept a host’s new identity; compare fingerprints before',
+    () => import('./commands/node-trust.ts'),
+  ),
   verb('network create <name>', 'make a network', () => import('./commands/network-create.ts')),
   verb('network ls', 'list networks', () => import('./commands/network-ls.ts')),
   verb('network inspect <network>', 'show a network and how full it is', () => import('./commands/network-inspect.ts')),

@@ -88,7 +88,7 @@ async function main(argv: string[]): Promise<number> {
 const groups = new Map([
   ['network', 'make, see and remove networks'],
   ['endpoint', 'see and enter what is attached'],
-  ['node', 'see the hosts'],
+  ['node', 'see and remove the hosts'],
 ]);
 const groupOf = (path: string): string => path.split(' ', 1)[0] ?? '';
 

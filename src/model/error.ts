@@ -29,6 +29,8 @@ export const exitCodes = {
   ifname_taken: 4,
   network_in_use: 4,
   network_closing: 4,
+  node_alive: 4,
+  node_in_use: 4,
   already_initialized: 4,
   agent_running: 4,
   port_taken: 4,

@@ -52,11 +52,11 @@ export async function cluster(session: Session): Promise<Cluster | undefined> {
 }
 
 export async function nodeRegister(session: Session, wish: NodeWish): Promise<Node> {
-  const { meta, changes, nodes, nodeNames, nodeIndexes } = session.registry;
+  const { meta, changes, nodes, nodeNames, nodeIndexes, removed } = session.registry;
   const { who, facts, joined } = nodeLines(wish);
   const args = [wish.id, wish.name, who, facts, joined, lastIndex];
-  const keys = [meta, changes, nodes, nodeNames, nodeIndexes];
-  const [status, detail] = session.present(await session.change('register-node-5', '', keys, args));
+  const keys = [meta, changes, nodes, nodeNames, nodeIndexes, removed];
+  const [status, detail] = session.present(await session.change('register-node-6', '', keys, args));
   switch (status) {
     case 'ok':
       return parseDocument('node', detail);
@@ -87,6 +87,16 @@ export async function nodeStart(session: Session, id: NodeId, facts: Facts, leas
     await session.change('start-node-4', '', [meta, changes, nodes, leases], args),
   );
   if (status === 'ok') return parseDocument('node', detail);
+  throw status === 'node_not_found' ? unknownNode(id) : unexpected(status);
+}
+
+export async function nodeRefresh(session: Session, id: NodeId, epoch: number, facts: Facts): Promise<Node> {
+  const { meta, changes, nodes } = session.registry;
+  const args = [id, epoch, factsLine(facts)];
+  const reply = await session.change('refresh-node-3', '', [meta, changes, nodes], args);
+  const [status, detail] = session.present(reply);
+  if (status === 'ok') return parseDocument('node', detail);
+  if (status === 'stale_epoch') throw staleEpoch(epoch, detail);
   throw status === 'node_not_found' ? unknownNode(id) : unexpected(status);
 }
 

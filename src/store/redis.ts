@@ -77,6 +77,10 @@ class RedisStore implements Store {
     return nodes.nodeStart(this.#session, id, facts, leaseMs);
   }
 
+  nodeRefresh(id: NodeId, epoch: number, facts: Facts) {
+    return nodes.nodeRefresh(this.#session, id, epoch, facts);
+  }
+
   nodeRenew(id: NodeId, epoch: number, leaseMs: number) {
     return nodes.nodeRenew(this.#session, id, epoch, leaseMs);
   }

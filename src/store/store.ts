@@ -112,11 +112,14 @@ export interface Store {
     underlayFamily: 4 | 6;
   }): Promise<{ cluster: Cluster; created: boolean }>;
   cluster(): Promise<Cluster | undefined>;
-  /** Registers or refreshes; name_taken when another node has the name. Keeps index and epoch of one that is known. */
+  /** Registers, also one that was removed, or refreshes; name_taken when another node has the name. Keeps index and epoch of one that is known. */
   nodeRegister(wish: NodeWish): Promise<Node>;
+  /** Its lease, and whether it has endpoints, is not looked at. */
   nodeRemove(id: NodeId): Promise<boolean>;
   /** A new agent takes over: epoch + 1, lease taken, facts of the host refreshed. */
   nodeStart(id: NodeId, facts: Facts, leaseMs: number): Promise<Node>;
+  /** The host has changed; stale_epoch when a newer agent took over, node_not_found when the node was removed. */
+  nodeRefresh(id: NodeId, epoch: number, facts: Facts): Promise<Node>;
   /** Extends the lease; stale_epoch when a newer agent took over. */
   nodeRenew(id: NodeId, epoch: number, leaseMs: number): Promise<void>;
   leases(): Promise<readonly Lease[]>;

@@ -39,7 +39,7 @@ async function refused(
 }
 
 const table: readonly (readonly [argv: string, exit: number, code: string, says: RegExp])[] = [
-  ['network create sec', 6, 'encryption_unavailable', /--encrypt=false/],
+  ['network create x --mtu 1450', 2, 'invalid_input', /1416.*auto/],
   [
     'network create x --encrypt=false --subnet 10.9.128.0/17',
     4,

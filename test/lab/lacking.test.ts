@@ -1,7 +1,7 @@
 /**
  * A kernel that lacks something: what needs it is refused with exit 6 and says what is missing; nothing is half done.
  *
- *   host a: no vxlan      host b: no nf_tables      each a cluster of its own
+ *   host a: no vxlan      host b: no nf_tables      host c: no ESP      each a cluster of its own
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -11,8 +11,21 @@ import { waitFor } from '../support/wait.ts';
 import { Lab } from './lab.ts';
 
 const kernels = {
-  a: { feature: 'vxlan', shown: 'vxlan', init: 'vxlan_init_module' },
-  b: { feature: 'nf_tables', shown: 'nft', init: 'nf_tables_module_init' },
+  a: {
+    feature: 'vxlan',
+    hint: 'modprobe vxlan',
+    shown: 'vxlan',
+    init: 'vxlan_init_module',
+    options: '--encrypt=false',
+  },
+  b: {
+    feature: 'nf_tables',
+    hint: 'modprobe nf_tables',
+    shown: 'nft',
+    init: 'nf_tables_module_init',
+    options: '--encrypt=false',
+  },
+  c: { feature: 'IPsec (ESP)', hint: 'modprobe -a xfrm_user esp4', shown: 'esp', init: 'esp4_init', options: '' },
 };
 let lab: Lab<keyof typeof kernels>;
 before(async () => {
@@ -20,24 +33,26 @@ before(async () => {
     nics: [{ addresses: [address] }],
     without: [kernels[name].init],
   });
-  lab = await Lab.start({ guests: { a: guest('a', '10.77.0.1/24'), b: guest('b', '10.77.0.2/24') } });
+  lab = await Lab.start({
+    guests: { a: guest('a', '10.77.0.1/24'), b: guest('b', '10.77.0.2/24'), c: guest('c', '10.77.0.3/24') },
+  });
 });
 after(() => lab?.stop());
 
 describe('each refuses, and says why', { concurrency: true }, () => {
-  for (const [name, { feature, shown }] of Object.entries(kernels)) {
+  for (const [name, { feature, hint, shown, options }] of Object.entries(kernels)) {
     test(`without ${feature}`, async () => {
       const host = new Host(lab.guests[name as keyof typeof kernels]);
       await host.init('--advertise eth0');
       await host.startAgent();
-      await host.json('network create app --encrypt=false');
+      await host.json(`network create app ${options}`);
       await host.guest.ok('ip netns add c1');
       const refused = await host.guest.run('warren attach app --netns c1 --json');
       assert.equal(refused.code, 6, refused.stderr);
       const { error } = JSON.parse(refused.stdout) as { error: { code: string; message: string; hint: string } };
       assert.equal(error.code, 'kernel_feature_missing');
       assert.ok(error.message.includes(feature), error.message);
-      assert.ok(error.hint.includes(`modprobe ${feature}`), error.hint);
+      assert.ok(error.hint.includes(hint), error.hint);
       await waitFor(async () => (await host.guest.ok('ip netns list')).trim() === 'c1', { what: 'the network to go' });
       assert.deepEqual(await host.json<EndpointJson[]>('endpoint ls'), []);
       assert.equal(await host.guest.ok('ip -n c1 -o link | grep -v "lo:" | wc -l'), '0\n');

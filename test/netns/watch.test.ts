@@ -172,3 +172,35 @@ kernelTest('news tell what an object is now, in the namespaces links lead to as 
   abort.abort();
   await done;
 });
+
+kernelTest(
+  'the addresses that a bridge lets in by a vxlan device are no news of its table',
+  async ({ kernel, netns }) => {
+    const ns = await netns();
+    await kernel.apply(ns, [
+      { op: 'link.add', link: { name: 'br0', kind: 'bridge', up: true } },
+      {
+        op: 'link.add',
+        link: { ...vxlan('vx0'), up: true, master: 'br0', port: { learning: false, flood: false } },
+      },
+    ]);
+    const news: News[] = [];
+    const abort = new AbortController();
+    const done = (async () => {
+      for await (const hint of kernel.watch(ns, ['fdb'], abort.signal)) news.push(...hint.news);
+    })();
+    await kernel.read(ns, { links: true }); // behind the watch in the queue: it is open now
+    await kernel.apply(ns, [
+      { op: 'fdb.set', fdb: { dev: 'vx0', lladdr: mac(7), via: 'self', dst: '192.0.2.2', externLearn: true } },
+      { op: 'fdb.set', fdb: { dev: 'vx0', lladdr: mac(7), via: 'master', externLearn: true } },
+      { op: 'fdb.set', fdb: { dev: 'vx0', lladdr: mac(8), via: 'self', dst: '192.0.2.2', externLearn: true } },
+    ]);
+    await eventually(() => assert.ok(news.some(({ item }) => 'lladdr' in item && item.lladdr === mac(8))));
+    assert.deepEqual(
+      news.filter(({ gone }) => gone),
+      [],
+    );
+    abort.abort();
+    await done;
+  },
+);

@@ -130,6 +130,26 @@ test('what a node can encrypt with is told anew at every start, or no longer', a
   assert.deepEqual(await known(), { ...node, ...none, epoch: 3 });
 });
 
+test('what has changed on a host is told by its newest agent only, and brings back no removed node', async () => {
+  const { store } = await redis.cluster();
+  const { id } = await store.nodeRegister(nodeWish('n1'));
+  const node = await store.nodeStart(id, facts, 1000);
+  const { revision } = await store.registrySince(undefined);
+  assert.deepEqual(await store.nodeRefresh(id, 1, node), node);
+  assert.deepEqual((await store.registrySince(undefined)).revision, revision, 'nothing new is no change');
+  const moved = { ...facts, underlayMtu: 1400, identity: 'x'.repeat(43) };
+  assert.deepEqual(await store.nodeRefresh(id, 1, moved), { ...node, ...moved });
+  const delta = await store.registrySince(revision);
+  assert.deepEqual(delta.kind === 'changes' && delta.changes, [{ kind: 'node', id, value: { ...node, ...moved } }]);
+  await store.nodeStart(id, facts, 1000);
+  await fails(store.nodeRefresh(id, 1, moved), 'stale_epoch');
+  await fails(store.nodeRefresh(id, 3, moved), 'store_lost_writes');
+  await store.nodeRemove(id);
+  await fails(store.nodeRefresh(id, 2, moved), 'node_not_found');
+  const whole = await store.registrySince(undefined);
+  assert.deepEqual(whole.kind === 'snapshot' && whole.snapshot.nodes, []);
+});
+
 test('a lease lapses by the clock of the store, renewing makes no revision', async () => {
   const { store } = await redis.cluster();
   const { id } = await store.nodeRegister(nodeWish('n1'));

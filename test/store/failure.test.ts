@@ -22,6 +22,7 @@ function verbs(store: Store, network: Network): Record<string, () => Promise<unk
     nodeRegister: () => store.nodeRegister(node),
     nodeRemove: () => store.nodeRemove(node.id),
     nodeStart: () => store.nodeStart(node.id, node, 1000),
+    nodeRefresh: () => store.nodeRefresh(node.id, 1, node),
     nodeRenew: () => store.nodeRenew(node.id, 1, 1000),
     leases: () => store.leases(),
     announcementsTo: () => store.announcementsTo(node.id),

@@ -267,6 +267,32 @@ test('what was removed since is not brought back by who was away', async () => {
   const { added, conflicts } = await b.store.registryRestore(b.view, b.node.id);
   assert.deepEqual(added, []);
   assert.deepEqual(conflicts, [{ kind: 'node', id: b.node.id, code: 'removed', holder: '' }]);
+  await fails(b.recovery.settle(), 'node_not_found', /was removed/);
+  // Its agent is told, once, and does not go on trying.
+  let told = 0;
+  b.recovery.watch(() => told++);
+  await b.recovery.stop();
+  assert.equal(told, 1);
+  assert.equal(b.mirror.frozen, true);
+});
+
+test('a node that was removed and added again is restored like any other', async () => {
+  const { name, a, b } = await two();
+  await a.store.nodeRemove(b.node.id);
+  const back = await dump(name);
+  const { index: _, epoch: __, ...wish } = b.node;
+  await a.store.nodeRegister(wish);
+  const node = await a.store.nodeStart(b.node.id, b.node, 1000);
+  await a.mirror.refresh();
+  assert.deepEqual(a.view.nodes.get(b.node.id), node);
+  await wipe(name);
+  await a.recover();
+  assert.deepEqual(a.view.nodes.get(b.node.id), node);
+  // Only a store from in between still says that it was removed.
+  await back();
+  await fails(a.mirror.refresh(), 'store_lost_writes');
+  await a.recovery.settle();
+  assert.equal(a.view.nodes.has(b.node.id), false);
 });
 
 test('another cluster, another layout: refused; a store that lost nothing: left alone', async () => {
@@ -585,7 +611,7 @@ test('after random wishes, a loss and recovery, the store holds what its owners 
 test('an agent that runs recovers by itself, and says what it is waiting for', async () => {
   const { name, a, app } = await two();
   const made = await a.attach(app, 'e1');
-  a.recovery.watch();
+  a.recovery.watch(assert.fail);
   await wipe(name);
   await fails(a.mirror.refresh(''), 'store_lost_writes');
   for (let i = 0; a.mirror.frozen; i++) {

@@ -1,3 +1,5 @@
+import assert from 'node:assert/strict';
+import type { PairJson } from '../../src/agent/pair-report.ts';
 import type { EndpointJson, NetworkJson, NodeJson } from '../../src/control/present.ts';
 import type { Guest } from '../lab/guest.ts';
 import type { Job, Result } from '../lab/job.ts';
@@ -21,6 +23,7 @@ export type Status = {
   networks: number;
   endpoints: number;
   reconcile: { lastAt: string; ok: boolean; pending: number; lastError: string | null };
+  encryption: { able: boolean; trouble: string | null; ciphers: readonly string[]; peers: readonly PairJson[] };
   kernel: { features: Record<string, boolean> };
   agent: { pid: number };
 };
@@ -64,6 +67,11 @@ export class Host {
   async startAgent(options = ''): Promise<void> {
     this.#agent = this.guest.spawn(`exec warren agent -v ${options} >>/lab/$(hostname).agent 2>&1`);
     await this.settled();
+  }
+
+  /** How the agent ended, by itself. */
+  async agentEnd(): Promise<Result> {
+    return (await this.#agent?.done) ?? assert.fail('no agent was started');
   }
 
   async settled(): Promise<Status> {

@@ -1,5 +1,5 @@
 -- Registers a node, or refreshes what is known about it; index, epoch and time of joining stay.
--- KEYS  meta changes nodes nodeNames nodeIndexes (registry)
+-- KEYS  meta changes nodes nodeNames nodeIndexes removed (registry)
 -- ARGV  schema root channel scope id name who facts joined lastIndex
 --       who, facts, joined: comma-separated JSON members
 -- OUT   ok DOCUMENT | name_taken HOLDER | index_exhausted | absent | store_schema SCHEMA | store_lost_writes
@@ -50,6 +50,8 @@ else
   if not index then return { 'index_exhausted' } end
   redis.call('SETBIT', KEYS[5], index, 1)
   redis.call('HSET', KEYS[1], 'index', index + 1)
+  -- One that was removed is welcome again when somebody says so.
+  redis.call('ZREM', KEYS[6], id)
   tail = ARGV[9] .. ',\n"index":' .. index .. ',"epoch":0}'
 end
 local document = '{' .. ARGV[7] .. ',\n' .. ARGV[8] .. ',\n' .. tail

@@ -1,0 +1,35 @@
+-- What a node's newest agent tells anew about its host. It never brings back a node that was removed.
+-- KEYS  meta changes nodes (registry)
+-- ARGV  schema root channel scope id epoch facts
+-- OUT   ok DOCUMENT | stale_epoch CURRENT | node_not_found | absent | store_schema SCHEMA | store_lost_writes
+local meta = redis.call('HMGET', KEYS[1], 'schema', 'root')
+if not meta[1] then return { 'absent' } end
+if meta[1] ~= ARGV[1] then return { 'store_schema', meta[1] } end
+if ARGV[2] ~= '' and meta[2] ~= ARGV[2] then return { 'store_lost_writes' } end
+
+-- One revision, one stream entry, one wake-up. The time in the entry's id tells two histories of one revision apart.
+local function changed(kind, id, value)
+  local rev = redis.call('HINCRBY', KEYS[1], 'rev', 1)
+  local now = redis.call('TIME')
+  local at = string.format('%.0f-%s%06d', rev, now[1], now[2])
+  if value then
+    redis.call('XADD', KEYS[2], 'MAXLEN', '~', 10000, at, 'kind', kind, 'id', id, 'value', value)
+  else
+    redis.call('XADD', KEYS[2], 'MAXLEN', '~', 10000, at, 'kind', kind, 'id', id)
+  end
+  redis.call('PUBLISH', ARGV[3], ARGV[4])
+end
+
+local id = ARGV[5]
+local old = redis.call('HGET', KEYS[3], id)
+if not old then return { 'node_not_found' } end
+local who, rest, current = old:match('^([^\n]*\n)[^\n]*(\n[^\n]*\n"index":%d+,"epoch":(%d+)})$')
+local epoch = tonumber(ARGV[6])
+if epoch < tonumber(current) then return { 'stale_epoch', current } end
+-- An epoch the store never gave out: it forgot the start of this agent.
+if epoch > tonumber(current) then return { 'store_lost_writes' } end
+local document = who .. ARGV[7] .. ',' .. rest
+if document == old then return { 'ok', old } end
+redis.call('HSET', KEYS[3], id, document)
+changed('node', id, document)
+return { 'ok', document }
