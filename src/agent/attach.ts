@@ -1,4 +1,4 @@
-import { attach } from '../control/endpoints.ts';
+import { attach, type Place } from '../control/endpoints.ts';
 import { findNetwork } from '../control/find.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import type { NetnsId } from '../kernel/state.ts';
@@ -69,11 +69,18 @@ export function knownNetwork({ view, frozen }: Mirror, reference: string): Netwo
 const outdated: ReadonlySet<ErrorCode> = new Set(['network_not_found', 'invalid_input']);
 
 async function attachTo(deps: AttachDeps, network: Network, wish: AttachInput, signal: AbortSignal): Promise<Endpoint> {
-  deps.encryption.require(network);
-  const netns = await deps.kernel.identify(wish.netns);
+  const { encryption, kernel, membership, reconciler, serial } = deps;
+  encryption.require(network);
+  const { ended } = serial;
+  // Asked for together, as each asking has its price; what it has is looked at again where it may have changed since.
+  const looked = reconciler.sweeping(wish.netns) ? undefined : look(kernel, wish.netns).catch(() => undefined);
+  const netns = await kernel.identify(wish.netns);
   if (!netns) throw absent(wish.netns);
-  return deps.membership.during(network, (joined) =>
-    deps.serial.run(`${netns.dev}:${netns.inode}`, () => attachHere(deps, joined, wish, netns, signal)),
+  return membership.during(network, (joined) =>
+    serial.run(`${netns.dev}:${netns.inode}`, async () => {
+      const seen = await looked;
+      return attachHere(deps, joined, wish, netns, serial.ended === ended ? seen : undefined, signal);
+    }),
   );
 }
 
@@ -82,13 +89,14 @@ async function attachHere(
   network: Network,
   wish: AttachInput,
   netns: NetnsId,
+  seen: Seen | undefined,
   signal: AbortSignal,
 ): Promise<Endpoint> {
   const { store, mirror, queue, reconciler } = deps;
   const again = existing(mirror, network, wish, netns);
   if (again) return again;
   await reconciler.swept(wish.netns);
-  const place = { boot: deps.boot, ...netns, ...(await look(deps.kernel, wish.netns)) };
+  const place = { boot: deps.boot, ...netns, ...(seen ?? (await look(deps.kernel, wish.netns))) };
   const endpoint = await attach(store, deps.self(), network, wish, place);
   const here = () => mirror.view?.followed.get(network.id)?.endpoints.get(endpoint.id);
   try {
@@ -150,7 +158,10 @@ function existing(mirror: Mirror, network: Network, wish: AttachInput, netns: Ne
   );
 }
 
-async function look(kernel: Kernel, path: string): Promise<{ ifnames: string[]; hasDefaultRoute: boolean }> {
+/** What a namespace has before the attach. */
+type Seen = Pick<Place, 'ifnames' | 'hasDefaultRoute'>;
+
+async function look(kernel: Kernel, path: string): Promise<Seen> {
   const { links, routes } = await kernel.read({ path }, { links: true, routes: true });
   return {
     ifnames: links.map(({ name }) => name),

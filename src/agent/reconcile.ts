@@ -68,6 +68,11 @@ export class Reconciler {
     return this.#built.has(network) ? endpointKey(network, endpoint) : network;
   }
 
+  /** Is something that was detached from a namespace still in it? */
+  sweeping(path: string): boolean {
+    return this.#sweeper.sweeping(path);
+  }
+
   /** Resolves when what was detached from a namespace is out of it: a name there is free again. */
   async swept(path: string): Promise<void> {
     await this.#sweeper.swept(path);
