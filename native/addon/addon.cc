@@ -1,7 +1,7 @@
 // The table of contents of the addon: what JS can call, and the life of one instance.
 //
-//   JS thread          convert → Job ──▶ request thread (worker)   one job at a time; other namespaces on their own
-//   thread
+//   JS thread          convert → Job ──▶ request thread (worker)   one job at a time; one that leads into another
+//        │                                   │                     namespace is that thread's last
 //        ▲                                   │
 //        └── threadsafe function ◀───────────┴── event thread (events)   epoll over the watches' sockets
 //
@@ -36,11 +36,16 @@ class Errand {
   virtual void Do(Napi::Env env, Instance* instance) = 0;
 };
 
+// Which op failed, where there are any.
+struct Failed {
+  int64_t visit = -1;
+  int64_t index = -1;
+};
+
 // One call from JS: `work` on the request thread, then `result` on the JS thread when it went well.
 class Call : public Job, public Errand {
  public:
-  // `failed` becomes the index of the op that failed, where there are ops.
-  using Work = std::function<Status(Workshop*, int64_t* failed)>;
+  using Work = std::function<Status(Workshop*, Failed*)>;
   using Result = std::function<Napi::Value(Napi::Env)>;
   Call(Napi::Env env, Work work, Result result)
       : deferred_(Napi::Promise::Deferred::New(env)), work_(std::move(work)), result_(std::move(result)) {}
@@ -50,7 +55,7 @@ class Call : public Job, public Errand {
   void Do(Napi::Env env, Instance* instance) override;
 
  private:
-  int64_t failed_ = -1;
+  Failed failed_;
   Napi::Promise::Deferred deferred_;
   Work work_;
   Result result_;
@@ -150,7 +155,8 @@ void Call::Do(Napi::Env env, Instance* instance) {
     return;
   }
   Napi::Object error = FromStatus(env, status_).As<Napi::Object>();
-  error.Set("index", static_cast<double>(failed_));
+  error.Set("visit", static_cast<double>(failed_.visit));
+  error.Set("index", static_cast<double>(failed_.index));
   deferred_.Reject(error);
 }
 
@@ -163,25 +169,34 @@ Napi::Value Refuse(Napi::Env env, const std::string& error) {
 
 Instance* Of(const Napi::CallbackInfo& info) { return info.Env().GetInstanceData<Instance>(); }
 
-// apply(netns, ops): Promise<void>
-Napi::Value Apply(const Napi::CallbackInfo& info) {
-  nl::Netns netns;
-  std::vector<ops::Op> list;
-  std::string error;
-  if (!ToNetns(info[0], &netns, &error) || !ToOps(info[1], netns.own(), &list, &error))
-    return Refuse(info.Env(), error);
-  // Deleting a veth pair waits for every processor to have let go of it, 16 to 20 ms.
-  const bool slow = !list.empty() && std::all_of(list.begin(), list.end(), [](const ops::Op& op) {
-    return std::holds_alternative<ops::OpLinkDelGroup>(op);
+// Deleting a veth pair waits for every processor to have let go of it, 16 to 20 ms.
+bool Slow(const std::vector<Visit>& visits) {
+  const auto deletes = [](const ops::Op& op) { return std::holds_alternative<ops::OpLinkDelGroup>(op); };
+  return !visits.empty() && std::all_of(visits.begin(), visits.end(), [&](const Visit& visit) {
+    return std::all_of(visit.ops.begin(), visit.ops.end(), deletes);
   });
+}
+
+// apply(visits: { netns, ops }[]): Promise<void>
+Napi::Value Apply(const Napi::CallbackInfo& info) {
+  std::vector<Visit> visits;
+  std::string error;
+  if (!ToVisits(info[0], &visits, &error)) return Refuse(info.Env(), error);
+  const bool slow = Slow(visits);
   return Of(info)->Start(
-      [netns = std::move(netns), list = std::move(list)](Workshop* workshop, int64_t* failed) {
-        return workshop->Inside(netns, [&](ops::Session* session) {
-          size_t index = 0;
-          Status status = ops::Apply(session, workshop->nft(), list, &index);
-          if (!status.ok()) *failed = static_cast<int64_t>(index);
-          return status;
-        });
+      [visits = std::move(visits)](Workshop* workshop, Failed* failed) {
+        for (size_t i = 0; i < visits.size(); ++i) {
+          const auto& [netns, list] = visits[i];
+          failed->visit = static_cast<int64_t>(i);
+          Status status = workshop->Inside(netns, [&](ops::Session* session) {
+            size_t index = 0;
+            Status applied = ops::Apply(session, workshop->nft(), list, &index);
+            if (!applied.ok()) failed->index = static_cast<int64_t>(index);
+            return applied;
+          });
+          if (!status.ok()) return status;
+        }
+        return Status::Ok();
       },
       nullptr, slow);
 }
@@ -211,7 +226,7 @@ Napi::Value Read(const Napi::CallbackInfo& info) {
   if (!ToNetns(info[0], &netns, &error) || !ToQuery(info[1], &query, &error)) return Refuse(info.Env(), error);
   auto state = std::make_shared<State>();
   return Of(info)->Start(
-      [netns, query, state](Workshop* workshop, int64_t*) {
+      [netns, query, state](Workshop* workshop, Failed*) {
         return workshop->Inside(netns,
                                 [&](ops::Session* session) { return ReadInto(workshop, session, query, state.get()); });
       },
@@ -227,7 +242,7 @@ Napi::Value Identify(const Napi::CallbackInfo& info) {
   };
   auto answer = std::make_shared<Answer>();
   return Of(info)->Start([path = info[0].As<Napi::String>().Utf8Value(), answer](
-                             Workshop*, int64_t*) { return nl::IdentifyNetns(path, &answer->id, &answer->found); },
+                             Workshop*, Failed*) { return nl::IdentifyNetns(path, &answer->id, &answer->found); },
                          [answer](Napi::Env env) -> Napi::Value {
                            if (!answer->found) return env.Undefined();
                            Napi::Object object = Napi::Object::New(env);
@@ -240,7 +255,7 @@ Napi::Value Identify(const Napi::CallbackInfo& info) {
 // namespaces(): Promise<string[]>
 Napi::Value Namespaces(const Napi::CallbackInfo& info) {
   auto names = std::make_shared<std::vector<std::string>>();
-  return Of(info)->Start([names](Workshop*, int64_t*) { return ops::NetnsList(names.get()); },
+  return Of(info)->Start([names](Workshop*, Failed*) { return ops::NetnsList(names.get()); },
                          [names](Napi::Env env) {
                            Napi::Array array = Napi::Array::New(env, names->size());
                            for (uint32_t i = 0; i < names->size(); ++i) array.Set(i, (*names)[i]);
@@ -268,7 +283,7 @@ Napi::Value Socket(const Napi::CallbackInfo& info) {
   }
   auto fd = std::make_shared<nl::Fd>();
   return Of(info)->Start(
-      [netns, transport = transport->second, address, port, fd](Workshop* workshop, int64_t*) {
+      [netns, transport = transport->second, address, port, fd](Workshop* workshop, Failed*) {
         return workshop->Inside(netns, [&](ops::Session*) {
           return ops::Bind(transport, address, static_cast<uint16_t>(port), fd.get());
         });
@@ -287,7 +302,7 @@ Napi::Value WatchNetns(const Napi::CallbackInfo& info) {
   auto watch = std::make_shared<Watch>();
   auto listener = std::make_shared<Napi::FunctionReference>(Napi::Persistent(info[2].As<Napi::Function>()));
   return instance->Start(
-      [netns, nouns, watch](Workshop* workshop, int64_t*) {
+      [netns, nouns, watch](Workshop* workshop, Failed*) {
         return workshop->Inside(
             netns, [&](ops::Session* session) { return OpenWatch(session, netns, nouns, watch.get()); });
       },
@@ -312,7 +327,7 @@ Napi::Value Unwatch(const Napi::CallbackInfo& info) {
 // close(): Promise<void>, after all calls made before it. Watches are closed one by one, by those who opened them.
 Napi::Value Close(const Napi::CallbackInfo& info) {
   return Of(info)->Start(
-      [](Workshop* workshop, int64_t*) {
+      [](Workshop* workshop, Failed*) {
         workshop->CloseSockets();
         return Status::Ok();
       },

@@ -376,9 +376,11 @@ bool ToOp(Napi::Value value, const std::string& where, bool own, ops::Op* out, s
   return error->empty();
 }
 
+namespace {
+
 bool ToOps(Napi::Value value, bool own, std::vector<ops::Op>* ops, std::string* error) {
-  if (!value.IsArray() || value.As<Napi::Array>().Length() > kMaxOps) {
-    *error = "ops must be an array";
+  if (value.IsEmpty() || !value.IsArray() || value.As<Napi::Array>().Length() > kMaxOps) {
+    if (error->empty()) *error = "ops must be an array";
     return false;
   }
   const Napi::Array array = value.As<Napi::Array>();
@@ -386,6 +388,25 @@ bool ToOps(Napi::Value value, bool own, std::vector<ops::Op>* ops, std::string* 
   for (uint32_t i = 0; i < array.Length(); ++i) {
     Napi::HandleScope scope(value.Env());
     if (!ToOp(array.Get(i), "ops[" + std::to_string(i) + "]", own, &(*ops)[i], error)) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+bool ToVisits(Napi::Value value, std::vector<Visit>* visits, std::string* error) {
+  if (!value.IsArray() || value.As<Napi::Array>().Length() > kMaxOps) {
+    *error = "visits must be an array";
+    return false;
+  }
+  const Napi::Array array = value.As<Napi::Array>();
+  visits->resize(array.Length());
+  for (uint32_t i = 0; i < array.Length(); ++i) {
+    Napi::HandleScope scope(value.Env());
+    Visit& visit = (*visits)[i];
+    Fields fields(array.Get(i), "visits[" + std::to_string(i) + "]", error);
+    visit.netns = ReadNetns(fields.Get("netns"), "netns", error);
+    if (!fields.ok() || !ToOps(fields.Get("ops"), visit.netns.own(), &visit.ops, error)) return false;
   }
   return true;
 }

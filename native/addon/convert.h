@@ -22,6 +22,12 @@ struct Query {
   std::vector<std::string> sysctls, nft;
 };
 
+// What to do in one namespace.
+struct Visit {
+  nl::Netns netns;
+  std::vector<ops::Op> ops;
+};
+
 struct State {
   std::vector<ops::Link> links;
   std::vector<ops::Addr> addrs;
@@ -37,8 +43,8 @@ struct State {
 };
 
 bool ToNetns(Napi::Value value, nl::Netns* netns, std::string* error);
+bool ToVisits(Napi::Value value, std::vector<Visit>* visits, std::string* error);
 // netns.add and netns.del are refused unless `own`.
-bool ToOps(Napi::Value value, bool own, std::vector<ops::Op>* ops, std::string* error);
 bool ToOp(Napi::Value value, const std::string& where, bool own, ops::Op* op, std::string* error);
 bool ToQuery(Napi::Value value, Query* query, std::string* error);
 bool ToNouns(Napi::Value value, Nouns* nouns, std::string* error);

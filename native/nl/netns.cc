@@ -77,13 +77,17 @@ Status IdentifyNetns(const std::string& path, NetnsId* id, bool* found) {
   return Status::Ok();
 }
 
-Status RunInside(const Netns& netns, const std::function<Status()>& work) {
+Status Enter(const Netns& netns) {
   Fd fd;
   if (Status status = OpenNetns(netns, &fd); !status.ok()) return status;
+  const bool entered = ::setns(fd.get(), CLONE_NEWNET) == 0;
+  return entered ? Status::Ok() : Status::Errno(errno, "cannot enter the network namespace");
+}
+
+Status RunInside(const Netns& netns, const std::function<Status()>& work) {
   return RunOnThread([&]() -> Status {
-    if (::setns(fd.get(), CLONE_NEWNET) != 0) return Status::Errno(errno, "cannot enter the network namespace");
-    fd.Reset();
-    return work();
+    Status status = Enter(netns);
+    return status.ok() ? work() : status;
   });
 }
 

@@ -33,6 +33,10 @@ Status OpenNetns(const Netns& netns, Fd* fd);
 // Whether the path leads to a namespace, and to which. `found` is false (and the status good) when there is none.
 Status IdentifyNetns(const std::string& path, NetnsId* id, bool* found);
 
+// Takes the calling thread into the namespace, for good.
+// REQUIRES: it is not node's, and nobody counts on where it is.
+Status Enter(const Netns& netns);
+
 // Runs `work` on a thread of its own that lives inside the namespace, and waits for it. The thread never switches
 // back: it ends. The caller's namespace is untouched. Sockets opened by `work` belong to the namespace and pin it.
 Status RunInside(const Netns& netns, const std::function<Status()>& work);

@@ -166,6 +166,7 @@ export class Agent {
     for (const dir of [this.#paths.stateDir, this.#paths.runDir]) mkdirSync(dir, { recursive: true, mode: 0o700 });
     await this.#takeOver();
     await this.passAll();
+    await this.encryption.allAgreed();
   }
 
   /** Leaves the kernel as it is: restarts and upgrades lose no packet. */

@@ -1,8 +1,9 @@
-import { attach } from '../control/endpoints.ts';
+import { attach, type Place } from '../control/endpoints.ts';
 import { findNetwork } from '../control/find.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import type { NetnsId } from '../kernel/state.ts';
 import type { Endpoint } from '../model/endpoint.ts';
+import type { ErrorCode } from '../model/error.ts';
 import { WarrenError } from '../model/error.ts';
 import type { NetworkId, NodeId } from '../model/id.ts';
 import type { Network } from '../model/network.ts';
@@ -39,19 +40,47 @@ export type AttachDeps = {
  */
 export async function attachEndpoint(deps: AttachDeps, input: unknown, signal: AbortSignal): Promise<Endpoint> {
   const wish = parseAttach(input);
-  const view = deps.mirror.view;
+  const known = knownNetwork(deps.mirror, wish.network);
+  try {
+    if (known) return await attachTo(deps, known, wish, signal);
+  } catch (error) {
+    if (!(error instanceof WarrenError && outdated.has(error.code))) throw error;
+  }
+  await deps.mirror.refresh('');
+  const { view } = deps.mirror;
   if (!view)
     throw new WarrenError(
       'store_unreachable',
       'the store has not been reached since the agent started',
       'see: warren status',
     );
-  const network = findNetwork(view, wish.network);
-  deps.encryption.require(network);
-  const netns = await deps.kernel.identify(wish.netns);
+  return attachTo(deps, findNetwork(view, wish.network), wish, signal);
+}
+
+/** A network that is followed, so that whatever happens to it is told: there is no need to ask the store for it first. */
+export function knownNetwork({ view, frozen }: Mirror, reference: string): Network | undefined {
+  if (frozen) return undefined;
+  const name = reference.toLowerCase();
+  for (const { network } of view?.followed.values() ?? []) if (network.name === name) return network;
+  return view?.followed.get(reference as NetworkId)?.network;
+}
+
+/** What is refused by what was known: it may have been removed and made again, or have grown, a moment ago. */
+const outdated: ReadonlySet<ErrorCode> = new Set(['network_not_found', 'invalid_input']);
+
+async function attachTo(deps: AttachDeps, network: Network, wish: AttachInput, signal: AbortSignal): Promise<Endpoint> {
+  const { encryption, kernel, membership, reconciler, serial } = deps;
+  encryption.require(network);
+  const { ended } = serial;
+  // Asked for together, as each asking has its price; what it has is looked at again where it may have changed since.
+  const looked = reconciler.sweeping(wish.netns) ? undefined : look(kernel, wish.netns).catch(() => undefined);
+  const netns = await kernel.identify(wish.netns);
   if (!netns) throw absent(wish.netns);
-  return deps.membership.during(network, (joined) =>
-    deps.serial.run(`${netns.dev}:${netns.inode}`, () => attachHere(deps, joined, wish, netns, signal)),
+  return membership.during(network, (joined) =>
+    serial.run(`${netns.dev}:${netns.inode}`, async () => {
+      const seen = await looked;
+      return attachHere(deps, joined, wish, netns, serial.ended === ended ? seen : undefined, signal);
+    }),
   );
 }
 
@@ -60,26 +89,28 @@ async function attachHere(
   network: Network,
   wish: AttachInput,
   netns: NetnsId,
+  seen: Seen | undefined,
   signal: AbortSignal,
 ): Promise<Endpoint> {
   const { store, mirror, queue, reconciler } = deps;
   const again = existing(mirror, network, wish, netns);
   if (again) return again;
   await reconciler.swept(wish.netns);
-  const place = { boot: deps.boot, ...netns, ...(await look(deps.kernel, wish.netns)) };
+  const place = { boot: deps.boot, ...netns, ...(seen ?? (await look(deps.kernel, wish.netns))) };
   const endpoint = await attach(store, deps.self(), network, wish, place);
+  const here = () => mirror.view?.followed.get(network.id)?.endpoints.get(endpoint.id);
   try {
-    await mirror.refresh(network.id);
+    if (!here()) await mirror.refresh(network.id);
     const key = reconciler.keyFor(network.id, endpoint.id);
     await queue.done(key);
     // The first one here: the host has to let the network out.
     if (key === network.id) await queue.done('node');
     await deps.encryption.agreed(network, (node) => !deps.isDown(node));
-    if (!mirror.view?.followed.get(network.id)?.endpoints.has(endpoint.id)) throw removed(network, endpoint);
+    if (!here()) throw removed(network, endpoint);
     if (signal.aborted) throw new WarrenError('agent_unreachable', 'the caller hung up');
     const ready = await store.endpointReady(network.id, endpoint.id, deps.self().epoch);
     // Known here, and on disk, before the caller is told: a crash and a store that lost it later do not undo it.
-    await mirror.refresh(network.id);
+    if (here()?.state !== 'ready') await mirror.refresh(network.id);
     return ready;
   } catch (error) {
     await detachEndpoint(deps, endpoint).catch(() => {}); // the store may be what failed; then the queue tries again
@@ -91,7 +122,7 @@ async function attachHere(
 export async function detachEndpoint(deps: AttachDeps, endpoint: Endpoint): Promise<void> {
   const { store, mirror, queue, reconciler } = deps;
   await store.endpointDetach(endpoint.network, endpoint.id);
-  await mirror.refresh(endpoint.network);
+  if (mirror.view?.followed.get(endpoint.network)?.endpoints.has(endpoint.id)) await mirror.refresh(endpoint.network);
   if (endpoint.node !== deps.self().id) return;
   await queue.done(reconciler.keyFor(endpoint.network, endpoint.id));
   await deps.membership.leaveIfEmpty(endpoint.network);
@@ -127,7 +158,10 @@ function existing(mirror: Mirror, network: Network, wish: AttachInput, netns: Ne
   );
 }
 
-async function look(kernel: Kernel, path: string): Promise<{ ifnames: string[]; hasDefaultRoute: boolean }> {
+/** What a namespace has before the attach. */
+type Seen = Pick<Place, 'ifnames' | 'hasDefaultRoute'>;
+
+async function look(kernel: Kernel, path: string): Promise<Seen> {
   const { links, routes } = await kernel.read({ path }, { links: true, routes: true });
   return {
     ifnames: links.map(({ name }) => name),

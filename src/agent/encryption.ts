@@ -188,6 +188,12 @@ export class Encryption {
     await pairs.until(() => !missing(), agreeMs);
   }
 
+  /** The same, with everybody; who is not there gets them from the next agent. */
+  async allAgreed(): Promise<void> {
+    const peers = [...this.peers.values()];
+    await this.#pairs?.until(() => peers.every(({ up }) => up), agreeMs);
+  }
+
   /** New keys with those nodes. Tells which have them by now; the others get them when they answer. */
   async rekey(ids: readonly NodeId[]): Promise<{ peer: Peer; rekeyed: boolean }[]> {
     const pairs = this.#pairs;

@@ -15,9 +15,12 @@ export function openLog(verbose: boolean): Log {
       return [at, level, message, ...rest].join(' ');
     }),
   );
-  return winston.createLogger({
+  const log = winston.createLogger({
     level: verbose ? 'debug' : 'info',
     format: process.stderr.isTTY ? people : combine(timestamp(), json()),
     transports: [new winston.transports.Console({ stderrLevels: Object.keys(winston.config.npm.levels) })],
   });
+  // Winston formats a line first and looks at its level later: 0.1 ms per attach for nothing.
+  if (!verbose) log.debug = () => log;
+  return log;
 }

@@ -1,5 +1,6 @@
 import type { NetworkId, NodeId } from '../model/id.ts';
 import type { Network } from '../model/network.ts';
+import { isHere } from '../plan/desired/network.ts';
 import type { Mirror } from '../store/mirror.ts';
 import type { Store } from '../store/store.ts';
 import type { Queue } from './queue.ts';
@@ -51,7 +52,7 @@ export class Membership {
     await this.#serial.run(id, async () => {
       const followed = this.#mirror.view?.followed.get(id);
       if (!followed || this.#entering.get(id)) return;
-      if ([...followed.endpoints.values()].some(({ node }) => node === this.#self)) return;
+      if (isHere(followed, this.#self)) return;
       await this.#queue.done(id);
       await this.#store.networkLeave(id, this.#self);
       this.#mirror.unfollow(id);

@@ -2,12 +2,15 @@ import { endpointsOf, findEndpoint, findNetwork, findNode } from '../control/fin
 import { createNetwork, updateNetwork } from '../control/networks.ts';
 import { removeNode } from '../control/nodes.ts';
 import { endpointJson, networkJson, nodeJson } from '../control/present.ts';
+import type { Endpoint } from '../model/endpoint.ts';
 import { WarrenError } from '../model/error.ts';
+import type { EndpointId } from '../model/id.ts';
 import type { Network } from '../model/network.ts';
 import type { Node } from '../model/node.ts';
 import type { View } from '../model/view.ts';
+import type { Mirror } from '../store/mirror.ts';
 import type { Agent } from './agent.ts';
-import { attachEndpoint, detachEndpoint } from './attach.ts';
+import { attachEndpoint, detachEndpoint, knownNetwork } from './attach.ts';
 import { featuresOf } from './features.ts';
 import { encryptionOf, identityOf, pairReports } from './pair-report.ts';
 import { protocolVersion } from './protocol.ts';
@@ -83,7 +86,6 @@ export function methodsOf(agent: Agent): Readonly<Record<string, Method>> {
 
     'endpoint.attach': async (params, signal) => {
       agent.self;
-      await fresh();
       return endpointJson(view(), await attachEndpoint(agent.deps, params, signal));
     },
     'endpoint.detach': async (params) => {
@@ -176,27 +178,47 @@ function refuseGhosts(view: View, { id, name }: Network, force: boolean): void {
   );
 }
 
-/** By NAME or ID, or by NETWORK and the namespace attached to it. */
-async function whichEndpoint(agent: Agent, params: Record<string, unknown>) {
-  await agent.mirror.refresh('');
-  const view = agent.mirror.view as View;
-  if (typeof params.endpoint === 'string') return findEndpoint(agent.store, view, params.endpoint);
-  const network = findNetwork(view, String(params.network ?? ''));
-  const there = await agent.kernel.identify(String(params.netns ?? ''));
-  const endpoints = await endpointsOf(agent.store, view, network);
-  const found = endpoints.find(
-    (endpoint) =>
-      endpoint.node === agent.config.node.id &&
-      (there
-        ? endpoint.born.dev === there.dev && endpoint.born.inode === there.inode
-        : endpoint.netns === params.netns),
-  );
+/** By NAME or ID, or by NETWORK and the namespace attached to it. What is known by heart is not looked for in the store. */
+async function whichEndpoint(agent: Agent, params: Record<string, unknown>): Promise<Endpoint> {
+  const { mirror, store } = agent;
+  const reference = typeof params.endpoint === 'string' ? params.endpoint : undefined;
+  const name = String(params.network ?? '');
+  const path = String(params.netns ?? '');
+  const near = reference === undefined ? knownNetwork(mirror, name) : undefined;
+  const known =
+    reference === undefined ? near && (await endpointAt(agent, near, path)) : knownEndpoint(mirror, reference);
+  if (known) return known;
+  await mirror.refresh('');
+  const view = mirror.view as View;
+  if (reference !== undefined) return findEndpoint(store, view, reference);
+  const network = findNetwork(view, name);
+  const found = await endpointAt(agent, network, path);
   if (found) return found;
   throw new WarrenError(
     'endpoint_not_found',
-    `${String(params.netns)} is not attached to network "${network.name}"`,
+    `${path} is not attached to network "${network.name}"`,
     `see: warren endpoint ls --network ${network.name}`,
   );
+}
+
+/** What this node has attached a namespace as; of one that is gone only the path is left. */
+async function endpointAt(agent: Agent, network: Network, path: string): Promise<Endpoint | undefined> {
+  const there = await agent.kernel.identify(path);
+  const endpoints = await endpointsOf(agent.store, agent.mirror.view as View, network);
+  return endpoints.find(
+    ({ node, born, netns }) =>
+      node === agent.config.node.id && (there ? born.dev === there.dev && born.inode === there.inode : netns === path),
+  );
+}
+
+/** Without asking the store: one that is followed, by its whole id. Any other reference might be another's, too. */
+function knownEndpoint({ view, frozen }: Mirror, id: string): Endpoint | undefined {
+  if (frozen) return undefined;
+  for (const { endpoints } of view?.followed.values() ?? []) {
+    const found = endpoints.get(id as EndpointId);
+    if (found) return found;
+  }
+  return undefined;
 }
 
 async function status(agent: Agent) {

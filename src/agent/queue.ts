@@ -64,7 +64,9 @@ export class Queue {
   }
 
   async #run(): Promise<void> {
-    await null; // a caller that adds several keys in one go has them all queued before the first runs
+    // A caller that adds several keys in one go has them all queued before the first runs; whoever reacts to the same news
+    // by waiting for a key (attach) waits for that run, and needs no second one.
+    await new Promise(setImmediate);
     for (;;) {
       const [key] = this.#pending;
       if (key === undefined) return;

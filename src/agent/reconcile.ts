@@ -1,5 +1,6 @@
 import { KernelError } from '../kernel/error.ts';
 import type { Kernel } from '../kernel/kernel.ts';
+import type { Op, Visit } from '../kernel/op.ts';
 import type { Netns, NetnsState } from '../kernel/state.ts';
 import { host } from '../kernel/state.ts';
 import type { Endpoint } from '../model/endpoint.ts';
@@ -22,6 +23,9 @@ import { merge } from '../plan/scope.ts';
 import { explain } from './explain.ts';
 import { Sweeper } from './sweep.ts';
 import type { Wanted } from './wanted.ts';
+
+/** Namespaces in one request: others wait for it. */
+const visitsAtOnce = 16;
 
 export type Outcome = {
   steps: readonly Step[];
@@ -62,6 +66,11 @@ export class Reconciler {
   /** The cheapest key that makes an endpoint right. */
   keyFor(network: NetworkId, endpoint: EndpointId): Key {
     return this.#built.has(network) ? endpointKey(network, endpoint) : network;
+  }
+
+  /** Is something that was detached from a namespace still in it? */
+  sweeping(path: string): boolean {
+    return this.#sweeper.sweeping(path);
   }
 
   /** Resolves when what was detached from a namespace is out of it: a name there is free again. */
@@ -212,25 +221,26 @@ export class Reconciler {
   }
 
   async #apply(steps: readonly Step[]): Promise<void> {
-    for (let from = 0; from < steps.length; ) {
-      const { netns = host, op } = steps[from] ?? {};
-      let to = from + 1;
-      if (op?.op === 'link.delgroup') {
+    const visits: { netns: Netns; ops: Op[] }[] = [];
+    for (const { netns, op } of steps) {
+      const last = visits.at(-1);
+      if (op.op === 'link.delgroup') {
+        await this.#visit(visits.splice(0));
         this.#sweeper.sweep(netns.path);
-        from = to;
-        continue;
+      } else if (last?.netns.path === netns.path) last.ops.push(op);
+      else {
+        if (visits.length === visitsAtOnce) await this.#visit(visits.splice(0));
+        visits.push({ netns, ops: [op] });
       }
-      while (to < steps.length && steps[to]?.netns.path === netns.path && steps[to]?.op.op !== 'link.delgroup') to++;
-      await this.#kernel
-        .apply(
-          netns,
-          steps.slice(from, to).map(({ op }) => op),
-        )
-        .catch((error) => {
-          throw explain(error);
-        });
-      from = to;
     }
+    await this.#visit(visits);
+  }
+
+  async #visit(visits: readonly Visit[]): Promise<void> {
+    if (visits.length === 0) return;
+    await this.#kernel.applyAll(visits).catch((error) => {
+      throw explain(error);
+    });
   }
 }
 

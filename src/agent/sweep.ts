@@ -28,6 +28,11 @@ export class Sweeper {
     }
   }
 
+  /** Is something that was detached from a namespace still in it? */
+  sweeping(path: string): boolean {
+    return this.#waited.has(path);
+  }
+
   /** Resolves when what was detached from a namespace is out of it. */
   async swept(path: string): Promise<void> {
     await this.#waited.get(path);

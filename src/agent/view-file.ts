@@ -1,4 +1,4 @@
-import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { appendFileSync, closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ViewLog } from '../store/mirror.ts';
 import { writePrivate } from './config.ts';
@@ -18,6 +18,8 @@ export class ViewFile implements ViewLog {
   /** Bytes added since it was written as a whole; Infinity: it must be. */
   #added = Number.POSITIVE_INFINITY;
   #failing = false;
+  /** Open for adding to what was written last: opening it again each time is most of what a line costs. */
+  #fd: number | undefined;
 
   constructor(stateDir: string, log: Log) {
     this.#path = join(stateDir, 'view.ndjson');
@@ -29,16 +31,22 @@ export class ViewFile implements ViewLog {
   }
 
   write(text: string): void {
-    const written = this.#try(() => writePrivate(this.#path, `${text}\n`));
+    if (this.#fd !== undefined) closeSync(this.#fd);
+    this.#fd = undefined;
+    const written = this.#try(() => {
+      writePrivate(this.#path, `${text}\n`);
+      this.#fd = openSync(this.#path, 'a');
+    });
     this.#whole = text.length;
     this.#added = written ? 0 : Number.POSITIVE_INFINITY;
   }
 
   append(line: string): boolean {
-    if (this.#added > Math.max(smallest, this.#whole)) return false;
+    const fd = this.#fd;
+    if (fd === undefined || this.#added > Math.max(smallest, this.#whole)) return false;
     this.#added += line.length;
     // A line that is only half there would hide all that follow.
-    return this.#try(() => appendFileSync(this.#path, `${line}\n`));
+    return this.#try(() => appendFileSync(fd, `${line}\n`));
   }
 
   /** A full disk is no reason not to serve; it is said once. */

@@ -1,4 +1,4 @@
-import type { Op } from './op.ts';
+import type { Op, Visit } from './op.ts';
 import type { Hint, Netns, NetnsId, NetnsState, Noun, Query } from './state.ts';
 
 export type SocketType = 'udp' | 'tcp' | 'espinudp';
@@ -9,6 +9,8 @@ export interface Kernel {
   read(netns: Netns, query: Query): Promise<NetnsState>;
   /** In order; stops at the first failure, which the error names by index. Not a transaction. */
   apply(netns: Netns, ops: readonly Op[]): Promise<void>;
+  /** The same in several namespaces, one after the other, as one request: asking costs as much as a small change. */
+  applyAll(visits: readonly Visit[]): Promise<void>;
   /**
    * Yields what has changed of these nouns, and in a namespace other than the host's also where its links lead: a hint, as
    * more may have happened since. The first one tells what links there are. Ends on abort or when the namespace dies.

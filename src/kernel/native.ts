@@ -5,8 +5,9 @@ import { fileURLToPath } from 'node:url';
 import type { Secret } from '../model/secret.ts';
 import { KernelError } from './error.ts';
 import type { Kernel, SocketType } from './kernel.ts';
-import type { Op } from './op.ts';
+import type { Op, Visit } from './op.ts';
 import type { Hint, Link, Netns, NetnsId, NetnsState, Noun, Query, SaId, Selector } from './state.ts';
+import { host } from './state.ts';
 
 /** An op as the addon takes it: its key in the open. */
 export type PlainOp = Plain<Op>;
@@ -14,7 +15,7 @@ type Plain<O> = O extends { readonly key: Secret } ? Omit<O, 'key'> & { readonly
 
 /** What the .node file exports; native/addon/addon.cc is its table of contents. Wrong types throw a TypeError at once. */
 export type Addon = {
-  apply(netns: Netns, ops: readonly PlainOp[]): Promise<void>;
+  apply(visits: readonly { netns: Netns; ops: readonly PlainOp[] }[]): Promise<void>;
   read(netns: Netns, query: Query): Promise<NetnsState>;
   watch(netns: Netns, nouns: readonly Noun[], listener: (gone: boolean, hint: Hint) => void): Promise<number>;
   unwatch(id: number): void;
@@ -27,7 +28,7 @@ export type Addon = {
 };
 
 /** How the addon rejects. */
-type Refusal = { errno: number; code: string; extack?: string; attr?: string; index?: number };
+type Refusal = { errno: number; code: string; extack?: string; attr?: string; visit?: number; index?: number };
 
 /** Where what was compiled is: seen from src/kernel in the checkout, from dist/ in the bundle. */
 const folders = ['../../build/Release', '../build/Release', '.'];
@@ -71,13 +72,19 @@ class NativeKernel implements Kernel {
     return this.#ask('read', nouns(query), netns, () => this.#addon.read(netns, query));
   }
 
-  async apply(netns: Netns, ops: readonly Op[]): Promise<void> {
+  apply(netns: Netns, ops: readonly Op[]): Promise<void> {
+    return this.applyAll([{ netns, ops }]);
+  }
+
+  async applyAll(visits: readonly Visit[]): Promise<void> {
     this.#check();
-    if (ops.length === 0) return;
+    const some = visits.filter(({ ops }) => ops.length > 0);
+    if (some.length === 0) return;
     try {
-      await this.#addon.apply(netns, ops.map(plain));
+      await this.#addon.apply(some.map(({ netns, ops }) => ({ netns, ops: ops.map(plain) })));
     } catch (error) {
-      const index = refusal(error).index ?? -1;
+      const { visit = -1, index = -1 } = refusal(error);
+      const { netns = host, ops = [] } = some[visit] ?? {};
       const op = ops[index];
       // Without an index the namespace could not be entered, and nothing has been done.
       throw kernelError(error, op ? op.op : 'apply', op ? subject(op) : '', netns);

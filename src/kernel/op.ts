@@ -1,5 +1,22 @@
 import type { Secret } from '../model/secret.ts';
-import type { Addr, Fdb, Link, Neigh, NftTable, Policy, PolicyId, Route, Rule, Sa, SaId, Sysctl } from './state.ts';
+import type {
+  Addr,
+  Fdb,
+  Link,
+  Neigh,
+  Netns,
+  NftTable,
+  Policy,
+  PolicyId,
+  Route,
+  Rule,
+  Sa,
+  SaId,
+  Sysctl,
+} from './state.ts';
+
+/** What to do in one namespace. */
+export type Visit = { readonly netns: Netns; readonly ops: readonly Op[] };
 
 /**
  * One change to one namespace. Every `set` replaces: done twice it is as done once.

@@ -10,7 +10,7 @@ import { closing, open, record, unknownNetwork, usage } from './networks.ts';
 import { staleEpoch } from './nodes.ts';
 import type { Session } from './session.ts';
 import { unexpected } from './session.ts';
-import { networkSince } from './since.ts';
+import { networkSince, revisionOf } from './since.ts';
 import type { EndpointWish } from './store.ts';
 
 export async function endpointAttach(session: Session, network: Network, wish: EndpointWish): Promise<Endpoint> {
@@ -45,13 +45,36 @@ export async function endpointAttach(session: Session, network: Network, wish: E
   ];
   const attempt = () => session.change('attach-endpoint-15', network.id, names, args);
   let reply = await attempt();
-  if (reply[0] === 'ok') return parseDocument('endpoint', reply[1]);
+  if (reply[0] === 'ok') return made(session, network.id, reply);
   // The slot may be missing or older than the registry's record: whoever wrote that died before the second step.
   if (behind.has(reply[0]) && ((await open(session, await record(session, network.id))) || reply[0] === 'absent')) {
     reply = await attempt();
-    if (reply[0] === 'ok') return parseDocument('endpoint', reply[1]);
+    if (reply[0] === 'ok') return made(session, network.id, reply);
   }
   throw await refused(session, network, wish, reply);
+}
+
+/** `ok DOCUMENT`, and where that is news `INCARNATION ENTRY BEFORE`. */
+function made(session: Session, network: NetworkId, [, document, ...change]: readonly string[]): Endpoint {
+  const endpoint = parseDocument('endpoint', document);
+  tell(session, network, endpoint.id, endpoint, change);
+  return endpoint;
+}
+
+function tell(
+  session: Session,
+  network: NetworkId,
+  id: EndpointId,
+  value: Endpoint | undefined,
+  [incarnation, entry, before]: readonly string[],
+): void {
+  if (incarnation === undefined || entry === undefined || before === undefined) return;
+  const revision = revisionOf(incarnation, entry);
+  session.written({
+    network,
+    before,
+    delta: { kind: 'changes', revision, changes: [{ kind: 'endpoint', id, value }] },
+  });
 }
 
 const behind = new Set(['absent', 'no_subnet', 'outside_subnet', 'address_exhausted']);
@@ -142,7 +165,7 @@ export async function endpointReady(
   const [status, detail] = reply;
   switch (status) {
     case 'ok':
-      return parseDocument('endpoint', detail);
+      return made(session, network, reply);
     case 'endpoint_not_found':
       throw new WarrenError(status, `network ${network} has no endpoint ${id}`, 'see: warren endpoint ls');
     case 'stale_epoch':
@@ -167,9 +190,10 @@ export async function endpointDetach(
     ...[keys.meta, keys.changes, keys.endpoints, keys.names, keys.macs, keys.netns, keys.holds],
     ...[keys.addresses4, keys.cooling4, keys.addresses6, keys.cooling6],
   ];
-  const [status, detail] = await session.change('detach-endpoint-11', network, names, [id, cooldownMs]);
+  const [status, detail, ...change] = await session.change('detach-endpoint-11', network, names, [id, cooldownMs]);
   if (status === 'absent' || status === 'gone') return undefined;
   if (status !== 'ok') throw unexpected(status);
+  tell(session, network, id, undefined, change);
   return detail === undefined ? undefined : parseDocument('endpoint', detail);
 }
 

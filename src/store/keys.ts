@@ -83,7 +83,10 @@ export function networkKeys(cluster: string, network: NetworkId) {
   };
 }
 
-/** Pub/sub channel of wake-ups; the message is '' (registry), a network id, or `keys/NODE`: something was announced to it. */
+/**
+ * Pub/sub channel of wake-ups; the message is '' (registry), `NETWORKID` or `NETWORKID ENTRY` (its stream has that entry now),
+ * or `keys/NODE`: something was announced to it.
+ */
 export function wakeChannel(cluster: string): string {
   return `warren:{${cluster}}:wake`;
 }

@@ -5,7 +5,8 @@ import type { Network } from '../model/network.ts';
 import type { Cluster, Node } from '../model/node.ts';
 import type { NetworkView, Revision, View } from '../model/view.ts';
 import { Flights } from './flight.ts';
-import type { Change, Delta, NetworkSnapshot, RegistrySnapshot, Store } from './store.ts';
+import { entryOf } from './since.ts';
+import type { Change, Delta, NetworkSnapshot, RegistrySnapshot, Store, Written } from './store.ts';
 import { type Entry, readView, writeView } from './view-text.ts';
 
 export type MirrorChange = {
@@ -39,6 +40,7 @@ type Followed = { network: Network; revision: Revision; endpoints: Map<EndpointI
  * The view in memory, kept up with the store by its change streams: all of the registry, and the networks followed.
  *
  *   wake-up, poll, reconnect, refresh() ──► one flight per scope ──► since(revision) ──► apply ──► listeners
+ *   a change of our own that is the very next one ───────────────────────────────────────┘
  *
  * When a scope's history is not the one known (other incarnation, smaller revision, other change at that revision, or
  * all of it gone), the store lost writes: the view stays as it was, whole, and the mirror is frozen. It does not thaw by
@@ -58,6 +60,8 @@ export class Mirror {
   readonly #flights = new Flights<'' | NetworkId>((scope) => this.#read(scope));
   readonly #onChange = new Set<(change: MirrorChange) => void>();
   readonly #onLost = new Set<(scope: 'registry' | NetworkId) => void>();
+  /** `NETWORKID ENTRY` of changes of ours that are in the view, and whose wake-up has not come yet: it is no news. */
+  readonly #mine = new Set<string>();
   #cluster: Cluster | undefined;
   #revision: Revision | undefined;
   #lost: 'registry' | NetworkId | undefined;
@@ -127,7 +131,8 @@ export class Mirror {
   /** Starts to listen and to poll; resolves when everything followed was read once. May be called again after a failure. */
   async start(): Promise<void> {
     if (!this.#poll) {
-      this.#store.onWake((scope) => this.#hint(scope));
+      this.#store.onWake((scope, entry) => this.#wake(scope, entry));
+      this.#store.onWritten((written) => this.#written(written));
       this.#store.onConnection((connected) => connected && this.#hintAll());
       this.#poll = setInterval(() => this.#hintAll(), this.#pollMs);
       this.#poll.unref();
@@ -223,6 +228,20 @@ export class Mirror {
     await this.#flights.idle();
   }
 
+  #wake(scope: '' | NetworkId, entry: string | undefined): void {
+    if (!this.#mine.delete(`${scope} ${entry}`)) this.#hint(scope);
+  }
+
+  /** Where somebody else's change came in between, or a history we do not know, the store is read as ever. */
+  #written({ network: id, before, delta }: Written): void {
+    const known = this.#followed.get(id);
+    if (!known || this.frozen || this.#closed) return;
+    const next = known.revision.incarnation === delta.revision.incarnation && known.revision.n + 1 === delta.revision.n;
+    if (!next || entryOf(known.revision) !== before) return;
+    this.#mine.add(`${id} ${entryOf(delta.revision)}`);
+    this.#tell(this.#kept({ network: id, delta }, this.#applyNetwork(id, known.network, delta)));
+  }
+
   #hint(scope: '' | NetworkId): void {
     if (this.#closed || this.frozen || (scope !== '' && !this.#wanted.has(scope))) return;
     // A failure is no news: the next poll or reconnect looks again.
@@ -230,6 +249,7 @@ export class Mirror {
   }
 
   #hintAll(): void {
+    this.#mine.clear(); // a wake-up may be lost
     this.#hint('');
     for (const id of this.#wanted) this.#hint(id);
   }
@@ -302,7 +322,9 @@ export class Mirror {
     if (!network) this.#wanted.delete(id);
     if (!network || !this.#wanted.has(id) || this.frozen) return;
     // Unfollowed, perhaps followed again, or thawed while the answer was on its way: another answer will come.
-    if (this.#followed.get(id) !== known || known?.revision !== from) return;
+    if (this.#followed.get(id) !== known) return;
+    // A change of ours came in meanwhile: what else the answer has is still to be had.
+    if (known?.revision !== from) return this.#readNetwork(id);
     if (known && lost(known.revision, delta)) return this.#freeze(id);
     this.#tell(this.#kept({ network: id, delta }, this.#applyNetwork(id, network, delta)));
   }

@@ -12,7 +12,7 @@ import * as nodes from './nodes.ts';
 import * as restore from './restore.ts';
 import { Session } from './session.ts';
 import * as since from './since.ts';
-import type { Claim, EndpointWish, NetworkPatch, NetworkWish, NodeWish, Store } from './store.ts';
+import type { Claim, EndpointWish, NetworkPatch, NetworkWish, NodeWish, Store, Written } from './store.ts';
 import { parseStoreUrl } from './url.ts';
 
 /** Something that keeps its text out of logs. */
@@ -161,8 +161,15 @@ class RedisStore implements Store {
     return since.networkSince(this.#session, id, revision);
   }
 
-  onWake(listener: (scope: '' | NetworkId) => void): void {
-    this.#listen((message) => isScope(message) && listener(message));
+  onWake(listener: (scope: '' | NetworkId, entry?: string) => void): void {
+    this.#listen((message) => {
+      const [scope = '', entry] = message.split(' ');
+      if (isScope(scope)) listener(scope, entry);
+    });
+  }
+
+  onWritten(listener: (written: Written) => void): void {
+    this.#session.onWritten.add(listener);
   }
 
   onAnnounced(node: NodeId, listener: () => void): void {

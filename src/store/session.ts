@@ -6,6 +6,7 @@ import { guardError } from './error.ts';
 import type { NetworkKeys, RegistryKeys } from './keys.ts';
 import { networkKeys, registryKeys, schema, wakeChannel } from './keys.ts';
 import type { Reply, Script } from './lua.ts';
+import type { Written } from './store.ts';
 
 type Args = readonly (string | number)[];
 
@@ -20,6 +21,7 @@ export class Session {
    * again must not write into the new one as if nothing had happened.
    */
   #root: string | undefined;
+  readonly onWritten = new Set<(written: Written) => void>();
 
   constructor(connection: Connection, name: string) {
     this.connection = connection;
@@ -59,6 +61,10 @@ export class Session {
   /** A script that changes the scope's documents: it raises the revision and wakes the others. */
   async change(script: Script, scope: '' | NetworkId, keys: readonly string[], args: Args): Promise<Reply> {
     return this.guarded(script, keys, [this.channel, scope, ...args]);
+  }
+
+  written(written: Written): void {
+    for (const listener of this.onWritten) listener(written);
   }
 
   /** What a registry script answered, where `absent` means that the store has no such cluster. */

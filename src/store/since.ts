@@ -13,6 +13,17 @@ import type { Change, Delta, NetworkSnapshot, RegistrySnapshot } from './store.t
  */
 type Marked = Revision & { readonly mark?: string };
 
+/** The id in the change stream of the change that made a revision; '' before the first. */
+export function entryOf({ n, mark = '' }: Marked): string {
+  return n === 0 ? '' : `${n}-${mark}`;
+}
+
+/** A revision by its entry. */
+export function revisionOf(incarnation: string, entry: string): Revision {
+  const [n, mark = ''] = entry.split('-');
+  return { incarnation, n: Number(n), mark } as Marked;
+}
+
 type Raw =
   | ['changes', string, string, string, ...string[]]
   | ['snapshot', string, string, string, string, ...string[][]];

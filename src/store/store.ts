@@ -53,6 +53,15 @@ export type Delta<Snapshot> =
   /** `diverged`: this history does not contain the revision asked from: the store lost writes, or is another one. */
   | { kind: 'snapshot'; revision: Revision; snapshot: Snapshot; diverged?: true }
   | { kind: 'changes'; revision: Revision; changes: readonly Change[] };
+/**
+ * What a script of ours has changed in a network: whoever has the entry before it (`N-MARK`; '' where there is none) is at its
+ * revision with this.
+ */
+export type Written = {
+  network: NetworkId;
+  before: string;
+  delta: Extract<Delta<NetworkSnapshot>, { kind: 'changes' }>;
+};
 export type RegistrySnapshot = { cluster: Cluster; nodes: readonly Node[]; networks: readonly Network[] };
 export type NetworkSnapshot = {
   endpoints: readonly Endpoint[];
@@ -160,8 +169,10 @@ export interface Store {
   // change streams
   registrySince(revision: Revision | undefined): Promise<Delta<RegistrySnapshot>>;
   networkSince(id: NetworkId, revision: Revision | undefined): Promise<Delta<NetworkSnapshot> | undefined>;
-  /** Wake-ups (pub/sub): '' for the registry, else a network's id. Only a hint; poll too. */
-  onWake(listener: (scope: '' | NetworkId) => void): void;
+  /** Wake-ups (pub/sub): '' for the registry, else a network's id, with the entry (`N-MARK`) where known. Only a hint; poll too. */
+  onWake(listener: (scope: '' | NetworkId, entry?: string) => void): void;
+  /** Called before the one who asked for the change hears of it. */
+  onWritten(listener: (written: Written) => void): void;
   ping(): Promise<void>;
   close(): Promise<void>;
 }

@@ -3,7 +3,7 @@ import { execFile, execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Op } from '../../src/kernel/op.ts';
-import { host } from '../../src/kernel/state.ts';
+import { host, type Netns } from '../../src/kernel/state.ts';
 import { kernelTest, plain, refuses } from '../support/netns.ts';
 
 const dummy = (name: string): Op => ({ op: 'link.add', link: { name, kind: plain } });
@@ -14,6 +14,53 @@ kernelTest('in order, stops at the first failure, which is named', async ({ kern
   await refuses(kernel.apply(ns, ops), { index: 3, op: 'link.add', code: 'EEXIST' });
   assert.deepEqual((await kernel.read(ns, { links: true })).links.map((l) => l.name).sort(), ['a', 'b', 'lo']);
   await kernel.apply(ns, []);
+});
+
+kernelTest('several namespaces in one request, the host between them, in order', async ({ kernel, netns, defer }) => {
+  const [a, b] = [await netns(), await netns()];
+  const name = `warren-t${process.pid}`;
+  const made = { path: `/run/netns/${name}` };
+  defer(() => kernel.apply(host, [{ op: 'netns.del', name }]));
+  await kernel.applyAll([
+    { netns: a, ops: [dummy('a')] },
+    { netns: host, ops: [{ op: 'netns.add', name }] },
+    { netns: b, ops: [] },
+    { netns: made, ops: [dummy('c'), { op: 'sysctl.set', sysctl: { key: 'net/ipv4/ip_forward', value: '1' } }] },
+    { netns: a, ops: [dummy('d')] },
+  ]);
+  const names = async (ns: Netns) => (await kernel.read(ns, { links: true })).links.map((link) => link.name).sort();
+  assert.deepEqual([await names(a), await names(b), await names(made)], [['a', 'd', 'lo'], ['lo'], ['c', 'lo']]);
+  const sysctls = { sysctls: ['net/ipv4/ip_forward'] };
+  assert.deepEqual((await kernel.read(made, sysctls)).sysctls, [{ key: 'net/ipv4/ip_forward', value: '1' }]);
+  await refuses(
+    kernel.applyAll([
+      { netns: b, ops: [dummy('b')] },
+      { netns: a, ops: [dummy('e'), dummy('a')] },
+      { netns: b, ops: [dummy('never')] },
+    ]),
+    { index: 1, code: 'EEXIST', subject: `${plain} a in netns ${a.path.slice('/run/netns/'.length)}` },
+  );
+  await refuses(
+    kernel.applyAll([
+      { netns: b, ops: [dummy('f')] },
+      { netns: { ...a, inode: 1 }, ops: [dummy('g')] },
+    ]),
+    {
+      index: -1,
+      code: 'ESTALE',
+      subject: `in netns ${a.path.slice('/run/netns/'.length)}`,
+    },
+  );
+  assert.deepEqual(
+    [await names(a), await names(b)],
+    [
+      ['a', 'd', 'e', 'lo'],
+      ['b', 'f', 'lo'],
+    ],
+  );
+  assert.ok((await names(host)).includes('lo'));
+  await kernel.applyAll([]);
+  await assert.rejects(kernel.applyAll([{ netns: a, ops: [dummy('x')] }, { netns: b }] as never), TypeError);
 });
 
 kernelTest('a wrong type is a TypeError before anything has happened', async ({ kernel, netns }) => {

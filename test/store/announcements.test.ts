@@ -47,7 +47,7 @@ class Ear {
 
   /** How often it was woken by all that was published so far, which comes in order. */
   async count(): Promise<number> {
-    const mark = `mark ${newId()}`;
+    const mark = `mark-${newId()}`;
     await redis.server.admin.publish(this.#channel, mark);
     await waitFor(() => this.#marks.has(mark), { what: 'the mark', every: 2 });
     return this.woken;

@@ -1,6 +1,6 @@
 import { KernelError } from '../../src/kernel/error.ts';
 import type { Kernel } from '../../src/kernel/kernel.ts';
-import type { Op } from '../../src/kernel/op.ts';
+import type { Op, Visit } from '../../src/kernel/op.ts';
 import type { Hint, Link, Netns, NetnsId, NetnsState, PolicyId, Query, SaId } from '../../src/kernel/state.ts';
 
 type Space = { [Noun in keyof NetnsState]: Map<string, NetnsState[Noun][number]> };
@@ -67,6 +67,10 @@ export class FakeKernel implements Kernel {
       this.#one(netns, op, index);
       this.applied.push({ netns: netns.path, op });
     }
+  }
+
+  async applyAll(visits: readonly Visit[]): Promise<void> {
+    for (const { netns, ops } of visits) await this.apply(netns, ops);
   }
 
   #one(netns: Netns, op: Op, index: number): void {

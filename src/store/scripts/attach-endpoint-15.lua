@@ -3,19 +3,23 @@
 --       addresses4 pool4 cooling4 addresses6 pool6 cooling6 (network)
 -- ARGV  schema root channel scope id node epoch name mac netns head static4 static6
 --       head: comma-separated JSON members; static4, static6: hex of the address asked for, or ''
--- OUT   ok DOCUMENT (the same again for the same id) | absent | gone | network_closing | stale_epoch CURRENT
+-- OUT   ok DOCUMENT INCARNATION AT BEFORE | ok DOCUMENT (the same again for the same id)
+--       | absent | gone | network_closing | stale_epoch CURRENT
 --       | name_taken HOLDER | netns_attached HOLDER NAME | mac_taken HOLDER NAME | address_taken FAMILY HOLDER NAME
 --       | no_subnet FAMILY | outside_subnet FAMILY | special_address FAMILY | address_exhausted FAMILY
 --       | recovering NODE… (nodes whose endpoints here are not back yet; see restore-network)
 --       | store_schema SCHEMA | store_lost_writes
-local meta = redis.call('HMGET', KEYS[1], 'schema', 'root', 'state', 'pool4', 'pool6', 'next4', 'next6', 'awaits', 'awaitedUntil')
+local fields = { 'schema', 'root', 'state', 'pool4', 'pool6', 'next4', 'next6', 'awaits', 'awaitedUntil', 'incarnation' }
+local meta = redis.call('HMGET', KEYS[1], unpack(fields))
 if not meta[1] then return { 'absent' } end
 if meta[1] ~= ARGV[1] then return { 'store_schema', meta[1] } end
 if ARGV[2] ~= '' and meta[2] ~= ARGV[2] then return { 'store_lost_writes' } end
 if meta[3] == 'gone' then return { 'gone' } end
 
--- One revision, one stream entry, one wake-up. The time in the entry's id tells two histories of one revision apart.
+-- One revision, one stream entry, one wake-up that names the entry. The time in its id tells two histories of one revision
+-- apart. Gives the ids of this entry and of the one before.
 local function changed(kind, id, value)
+  local before = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
   local rev = redis.call('HINCRBY', KEYS[1], 'rev', 1)
   local now = redis.call('TIME')
   local at = string.format('%.0f-%s%06d', rev, now[1], now[2])
@@ -24,7 +28,8 @@ local function changed(kind, id, value)
   else
     redis.call('XADD', KEYS[2], 'MAXLEN', '~', 10000, at, 'kind', kind, 'id', id)
   end
-  redis.call('PUBLISH', ARGV[3], ARGV[4])
+  redis.call('PUBLISH', ARGV[3], ARGV[4] .. ' ' .. at)
+  return at, before and before[1] or ''
 end
 
 -- First clear bit of [from, to], or nil. Bits past the end of the string are clear.
@@ -179,5 +184,4 @@ redis.call('HSET', KEYS[6], netns, id)
 redis.call('HSET', KEYS[9], id, table.concat({ node, name, mac, netns, table.concat(hexes, ' ') }, '\n'))
 local document = '{' .. ARGV[11] .. ',\n"addresses":["' .. table.concat(texts, '","') .. '"],\n"state":"starting"}'
 redis.call('HSET', KEYS[3], id, document)
-changed('endpoint', id, document)
-return { 'ok', document }
+return { 'ok', document, meta[10], changed('endpoint', id, document) }

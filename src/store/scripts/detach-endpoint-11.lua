@@ -1,15 +1,17 @@
 -- Withdraws an endpoint. Its addresses cool down; their bits are cleared by a later attach.
 -- KEYS  meta changes endpoints names macs netns holds addresses4 cooling4 addresses6 cooling6 (network)
 -- ARGV  schema root channel scope id cooldownMs
--- OUT   ok DOCUMENT | ok (gone already) | gone | absent | store_schema SCHEMA | store_lost_writes
-local meta = redis.call('HMGET', KEYS[1], 'schema', 'root', 'state', 'past')
+-- OUT   ok DOCUMENT INCARNATION AT BEFORE | ok (gone already) | gone | absent | store_schema SCHEMA | store_lost_writes
+local meta = redis.call('HMGET', KEYS[1], 'schema', 'root', 'state', 'past', 'incarnation')
 if not meta[1] then return { 'absent' } end
 if meta[1] ~= ARGV[1] then return { 'store_schema', meta[1] } end
 if ARGV[2] ~= '' and meta[2] ~= ARGV[2] then return { 'store_lost_writes' } end
 if meta[3] == 'gone' then return { 'gone' } end
 
--- One revision, one stream entry, one wake-up. The time in the entry's id tells two histories of one revision apart.
+-- One revision, one stream entry, one wake-up that names the entry. The time in its id tells two histories of one revision
+-- apart. Gives the ids of this entry and of the one before.
 local function changed(kind, id, value)
+  local before = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
   local rev = redis.call('HINCRBY', KEYS[1], 'rev', 1)
   local now = redis.call('TIME')
   local at = string.format('%.0f-%s%06d', rev, now[1], now[2])
@@ -18,7 +20,8 @@ local function changed(kind, id, value)
   else
     redis.call('XADD', KEYS[2], 'MAXLEN', '~', 10000, at, 'kind', kind, 'id', id)
   end
-  redis.call('PUBLISH', ARGV[3], ARGV[4])
+  redis.call('PUBLISH', ARGV[3], ARGV[4] .. ' ' .. at)
+  return at, before and before[1] or ''
 end
 
 local id = ARGV[5]
@@ -42,5 +45,4 @@ redis.call('HDEL', KEYS[4], name)
 redis.call('HDEL', KEYS[5], mac)
 redis.call('HDEL', KEYS[6], netns)
 redis.call('HDEL', KEYS[7], id)
-changed('endpoint', id)
-return { 'ok', document }
+return { 'ok', document, meta[5], changed('endpoint', id) }

@@ -1,16 +1,18 @@
 -- The endpoint's node has built it: packets can leave.
 -- KEYS  meta changes endpoints epochs holds (network)
 -- ARGV  schema root channel scope id epoch
--- OUT   ok DOCUMENT | endpoint_not_found | stale_epoch CURRENT | network_closing | gone | absent
---       | store_schema SCHEMA | store_lost_writes
-local meta = redis.call('HMGET', KEYS[1], 'schema', 'root', 'state')
+-- OUT   ok DOCUMENT INCARNATION AT BEFORE | ok DOCUMENT (it was already) | endpoint_not_found | stale_epoch CURRENT
+--       | network_closing | gone | absent | store_schema SCHEMA | store_lost_writes
+local meta = redis.call('HMGET', KEYS[1], 'schema', 'root', 'state', 'incarnation')
 if not meta[1] then return { 'absent' } end
 if meta[1] ~= ARGV[1] then return { 'store_schema', meta[1] } end
 if ARGV[2] ~= '' and meta[2] ~= ARGV[2] then return { 'store_lost_writes' } end
 if meta[3] == 'gone' then return { 'gone' } end
 
--- One revision, one stream entry, one wake-up. The time in the entry's id tells two histories of one revision apart.
+-- One revision, one stream entry, one wake-up that names the entry. The time in its id tells two histories of one revision
+-- apart. Gives the ids of this entry and of the one before.
 local function changed(kind, id, value)
+  local before = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
   local rev = redis.call('HINCRBY', KEYS[1], 'rev', 1)
   local now = redis.call('TIME')
   local at = string.format('%.0f-%s%06d', rev, now[1], now[2])
@@ -19,7 +21,8 @@ local function changed(kind, id, value)
   else
     redis.call('XADD', KEYS[2], 'MAXLEN', '~', 10000, at, 'kind', kind, 'id', id)
   end
-  redis.call('PUBLISH', ARGV[3], ARGV[4])
+  redis.call('PUBLISH', ARGV[3], ARGV[4] .. ' ' .. at)
+  return at, before and before[1] or ''
 end
 
 local id, epoch = ARGV[5], tonumber(ARGV[6])
@@ -33,5 +36,4 @@ if meta[3] == 'closing' then return { 'network_closing' } end
 local ready = document:gsub('\n"state":"%a+"}$', '\n"state":"ready"}')
 if ready == document then return { 'ok', document } end
 redis.call('HSET', KEYS[3], id, ready)
-changed('endpoint', id, ready)
-return { 'ok', ready }
+return { 'ok', ready, meta[4], changed('endpoint', id, ready) }
