@@ -151,8 +151,9 @@ export class Holder {
     child.stdin?.end('\n');
     const said = await answerOf(child);
     if (said === 'ready') return held;
+    child.kill(); // it may be one that only does not answer
     const error = explained(said);
-    const ours = error.code === 'port_taken' ? findHolder(this.#address) : undefined;
+    const ours = error.code === 'port_taken' ? findHolder(this.#address, pid) : undefined;
     if (ours === undefined) throw error;
     const found = { ...held, pid: ours, started: startOf(ours) ?? '' };
     writePrivate(this.#file, `${JSON.stringify(found)}\n`);
@@ -213,11 +214,11 @@ function readHeld(file: string): Held | undefined {
 }
 
 /** One of this namespace whose file was lost, as somebody emptied the run directory. */
-function findHolder(address: string): number | undefined {
+function findHolder(address: string, not: number): number | undefined {
   const here = readlinkSync('/proc/self/ns/net');
   return readdirSync('/proc')
     .map(Number)
-    .filter((pid) => pid > 0)
+    .filter((pid) => pid > 0 && pid !== not)
     .find((pid) => {
       try {
         // After an upgrade its program is another file, or none.

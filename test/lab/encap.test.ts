@@ -70,11 +70,11 @@ async function mtuIs(mtu: number): Promise<void> {
   }
 }
 
-/** Between a and b, from now on. */
-async function dropEsp(): Promise<void> {
+/** Between two hosts, from now on. */
+async function dropEsp(one: Host, two: Host): Promise<void> {
   for (const [host, other] of [
-    [cluster.a, cluster.b],
-    [cluster.b, cluster.a],
+    [one, two],
+    [two, one],
   ] as const) {
     const rule = `ip saddr ${other.guest.address()} ip protocol esp drop`;
     await host.guest.ok(
@@ -87,7 +87,7 @@ describe('found out', () => {
   before(async () => {
     cluster = await Cluster.start();
     await cluster.a.json('network create app --subnet 10.9.0.0/24');
-    await dropEsp();
+    await dropEsp(cluster.a, cluster.b);
     await attachAll();
   });
   after(() => cluster?.stop());
@@ -133,6 +133,21 @@ describe('found out', () => {
     assert.deepEqual([await encapOf(a, b), await encapOf(a, c)], ['udp', 'esp']);
     assert.deepEqual([await holders(a), (await encryption(a)).holder?.pid], [before, before[0]]);
     await mtuIs(1408);
+  });
+
+  test('ESP that stops passing is found with the next keys; what was found stays so while the host runs', async () => {
+    const { a, c } = cluster;
+    await dropEsp(a, c);
+    assert.ok(!(await reaches(a, c)), 'it was in ESP');
+    await a.warren('rekey c');
+    await waitFor(async () => (await reaches(a, c)) && (await reaches(c, a)), { what: 'a and c', timeout: 10_000 });
+    for (const host of cluster.hosts) await host.guest.run('nft delete table netdev filter');
+    const running = await traffic(cluster, [flow(a, c), flow(c, a)]);
+    await c.killAgent();
+    await c.startAgent();
+    await c.json('rekey');
+    await complete(cluster, running, 50);
+    assert.deepEqual([await encapOf(a, c), await encapOf(c, a), await encapOf(c, cluster.b)], ['udp', 'udp', 'esp']);
   });
 
   test('the holder killed: traffic is back within 2 s, whoever started it', async () => {
