@@ -151,6 +151,24 @@ describe('a whole life, seen on the wire', () => {
     }
   });
 
+  test('a host that may use one cipher only, and changes keys every ten seconds: so do its pairs, and nothing is lost', async () => {
+    const [a1, b1, c1] = ends as [(typeof ends)[0], (typeof ends)[0], (typeof ends)[0]];
+    const running = await traffic(cluster, [
+      { from: c1, to: a1, family: 4 },
+      { from: b1, to: c1, family: 6 },
+    ]);
+    await cluster.c.stopAgent();
+    await cluster.c.startAgent('--cipher aes-256-gcm --rekey-interval 10');
+    const ciphers = async () => (await pairs(cluster.b)).map(({ node, cipher }) => `${node} ${cipher}`);
+    await waitFor(async () => (await ciphers()).includes('c aes-256-gcm'), { what: 'b to use AES with c' });
+    const generation = async () => (await pairs(cluster.b)).find(({ node }) => node === 'c')?.generation ?? 0;
+    const before = await generation();
+    await waitFor(async () => (await generation()) > before, { what: 'new keys by time', timeout: 14_000 });
+    await complete(cluster, running, 50);
+    const { agent } = await cluster.c.json<Status>('status');
+    assert.match(await cluster.c.guest.ok(`cat /proc/${agent.pid}/coredump_filter`), /^0+\n$/, 'it leaves no dump');
+  });
+
   test('after the last endpoint nothing of IPsec is left', async () => {
     for (const { host, name } of ends) await host.json(`detach ${name}`);
     for (const host of cluster.hosts)
