@@ -99,7 +99,14 @@ export class Agent {
       (key, why) => this.#suspect(key, why),
       (news) => this.#hostChanged(news),
     );
-    this.encryption = new Encryption(this.kernel, this.store, log, config, (policies) => this.#checkGuard(policies));
+    this.encryption = new Encryption(
+      this.kernel,
+      this.store,
+      log,
+      config,
+      (policies) => this.#checkGuard(policies),
+      () => void this.#refreshFacts(),
+    );
     this.deps = {
       kernel: this.kernel,
       store: this.store,
@@ -212,7 +219,7 @@ export class Agent {
     await this.recovery.settle();
     const { cluster } = this.view;
     const { boot } = this.deps;
-    await this.encryption.open(this.#paths, boot, cluster, this.view.nodes.get(this.config.node.id)?.identity);
+    await this.encryption.open(this.#paths, boot, cluster, this.view.nodes.get(this.config.node.id));
     const wish = { ...facts, ...this.encryption.facts };
     const node = await this.store.nodeStart(this.config.node.id, wish, leaseMs);
     await this.mirror.refresh('');

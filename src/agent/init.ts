@@ -19,7 +19,7 @@ import { candidates, gatherFacts, resolveAdvertise } from './facts.ts';
 import { startManagedStore, stopManagedStore } from './managed-store.ts';
 
 /** Each by flag or WARREN_*; what is not given there is taken from the configuration file. */
-export type InitOptions = Partial<Pick<Settings, 'cluster' | 'store' | 'advertise' | 'dataPort' | 'name'>>;
+export type InitOptions = Partial<Pick<Settings, 'cluster' | 'store' | 'advertise' | 'dataPort' | 'name' | 'encap'>>;
 export type InitResult = {
   node: { id: string; name: string; index: number; address: string };
   cluster: { id: string; name: string; created: boolean };
@@ -67,6 +67,7 @@ export async function initHost(given: InitOptions, paths: Paths): Promise<InitRe
     const { name: _, dataPort: __, ...kept } = settings;
     const config: Config = {
       ...kept,
+      ...(options.encap && { encap: options.encap }),
       cluster,
       store: url,
       node: { id: node.id, name },
