@@ -266,6 +266,10 @@ export class Agent {
       this.queue.add(
         this.reconciler.built.has(change.scope) ? endpointKey(change.scope, change.change.id) : change.scope,
       );
+      // The store took a wish after its attach had failed for want of an answer: the whole pass withdraws it.
+      const { value } = change.change;
+      const late = value?.node === this.config.node.id && value.state === 'starting';
+      if (late && !this.deps.membership.entering(change.scope)) this.queue.add(change.scope);
     } else for (const key of ['node', change.scope] as const) this.queue.add(key);
   }
 
