@@ -184,14 +184,15 @@ export class Encryption {
   async agreed(network: Network, expected: (node: NodeId) => boolean): Promise<void> {
     if (!network.encrypted || !this.#pairs) return;
     const pairs = this.#pairs;
-    const missing = () => network.members.some((id) => pairs.peers.has(id) && expected(id) && !pairs.peers.get(id)?.up);
+    const missing = () =>
+      network.members.some((id) => pairs.peers.has(id) && expected(id) && !pairs.peers.get(id)?.both);
     await pairs.until(() => !missing(), agreeMs);
   }
 
   /** The same, with everybody; who is not there gets them from the next agent. */
   async allAgreed(): Promise<void> {
     const peers = [...this.peers.values()];
-    await this.#pairs?.until(() => peers.every(({ up }) => up), agreeMs);
+    await this.#pairs?.until(() => peers.every(({ both }) => both), agreeMs);
   }
 
   /** New keys with those nodes. Tells which have them by now; the others get them when they answer. */

@@ -71,8 +71,14 @@ export class Peer {
     return this.#state !== undefined || this.#floor !== undefined;
   }
 
+  /** Does this host send to it? */
   get up(): boolean {
     return this.outcome?.status.up ?? false;
+  }
+
+  /** And does it send to this host, by its own word? */
+  get both(): boolean {
+    return this.up && this.outcome?.status.rotating === undefined;
   }
 
   /**

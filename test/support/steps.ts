@@ -276,7 +276,8 @@ export class Round {
       for (const network of overlapping) this.#busy.add(network);
     }
     this.#claim(step, `network ${name}`, 'name_taken');
-    for (const cidr of allowOverlap ? [] : subnets) this.#claim(step, `subnet ${cidr}`, 'subnet_overlap');
+    // One that may overlap is in the way of one that may not.
+    for (const cidr of subnets) this.#claim(step, `subnet ${cidr}`, 'subnet_overlap');
     step.learn = (row) => this.#model.created(row as NetworkRow);
     step.doubt = () => this.#model.maybeNetworks.push(name);
     return step;
