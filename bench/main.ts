@@ -10,6 +10,7 @@ import { cli } from './cli.ts';
 import { coldLocal, coldRemote } from './cold.ts';
 import { encrypted } from './encrypted.ts';
 import { heal } from './heal.ts';
+import { peers } from './peers.ts';
 import { type Bench, build, enter, root } from './place.ts';
 import { aligned, digits, p50, type Series, summary } from './stats.ts';
 import { throughput } from './throughput.ts';
@@ -24,6 +25,7 @@ const benches: Readonly<Record<string, Bench>> = {
   heal,
   throughput,
   encrypted,
+  'keys after a boot': peers,
 };
 
 /** What we aim at: a limit by itself, or as a multiple of another series of the same bench. */
