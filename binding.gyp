@@ -47,5 +47,26 @@
         }],
       ],
     },
+    {
+      # Lives long and does nothing: small, and not in need of libraries that are replaced under it.
+      'target_name': 'warren-holder',
+      'type': 'executable',
+      'sources': [
+        'native/nl/message.cc',
+        'native/nl/reader.cc',
+        'native/ops/bind.cc',
+        'native/ops/ip.cc',
+        'native/holder/holder.cc',
+      ],
+      'include_dirs': ['native'],
+      'defines': ['_GNU_SOURCE'],
+      'cflags_cc!': ['-std=gnu++17', '-std=gnu++20', '-std=c++17', '-fno-rtti'],
+      'conditions': [
+        ['OS=="linux"', {
+          'cflags_cc': ['-std=c++20', '-Wall', '-Wextra', '-Werror', '-fno-exceptions', '-ffunction-sections'],
+          'ldflags': ['-static-libstdc++', '-static-libgcc', '-Wl,--gc-sections'],
+        }],
+      ],
+    },
   ],
 }

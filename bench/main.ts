@@ -8,7 +8,9 @@ import { cpus, release } from 'node:os';
 import { attach, firstAttach, reach } from './attach.ts';
 import { cli } from './cli.ts';
 import { coldLocal, coldRemote } from './cold.ts';
+import { encrypted } from './encrypted.ts';
 import { heal } from './heal.ts';
+import { peers } from './peers.ts';
 import { type Bench, build, enter, root } from './place.ts';
 import { aligned, digits, p50, type Series, summary } from './stats.ts';
 import { throughput } from './throughput.ts';
@@ -22,6 +24,8 @@ const benches: Readonly<Record<string, Bench>> = {
   'cold local': coldLocal,
   heal,
   throughput,
+  encrypted,
+  'keys after a boot': peers,
 };
 
 /** What we aim at: a limit by itself, or as a multiple of another series of the same bench. */
@@ -49,6 +53,9 @@ const aims: readonly { bench: string; what: string; limit?: number; times?: numb
     'nft table',
   ].map((what) => ({ bench: 'heal', what, limit: 2000 })),
   { bench: 'throughput', what: 'warren', times: -0.98, of: 'vxlan by hand' },
+  // What Swarm keeps of its plain overlay, at most, without AES instructions.
+  { bench: 'encrypted', what: 'warren, encrypted', times: -0.48, of: 'warren, plain' },
+  { bench: 'encrypted', what: 'warren, encrypted', times: -1, of: 'vxlan and AES-GCM-128 by hand' },
 ];
 
 async function main(): Promise<number> {

@@ -26,7 +26,8 @@ const inLab = (name: string) => name.startsWith('test/lab/');
 const minute = 60_000;
 const labTimeout = (process.env.WARREN_LONG ? 60 : 6) * minute;
 /** They promise nothing about time, and wait more than they work. */
-const unhurried = /(bad-input|features|lacking|netns|overlap|underlay)\.test/;
+const unhurried =
+  /(bad-input|encap|encryption|features|guard|keys|lacking|leave|netns|node-rm|overlap|overlay|underlay)\.test/;
 const phases = [
   { files: all.filter((name) => !inLab(name)), concurrency: 2, timeout: 5 * minute },
   { files: all.filter((name) => inLab(name) && unhurried.test(name)), concurrency: 2, timeout: labTimeout },

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import type { Server } from 'node:net';
 import { join } from 'node:path';
 import type { Kernel } from '../kernel/kernel.ts';
@@ -99,7 +99,14 @@ export class Agent {
       (key, why) => this.#suspect(key, why),
       (news) => this.#hostChanged(news),
     );
-    this.encryption = new Encryption(this.kernel, this.store, log, config, (policies) => this.#checkGuard(policies));
+    this.encryption = new Encryption(
+      this.kernel,
+      this.store,
+      log,
+      config,
+      (policies) => this.#checkGuard(policies),
+      () => void this.#refreshFacts(),
+    );
     this.deps = {
       kernel: this.kernel,
       store: this.store,
@@ -148,6 +155,7 @@ export class Agent {
   async start(methods: Readonly<Record<string, Method>>): Promise<void> {
     this.#lock = await takeLock();
     for (const dir of [this.#paths.stateDir, this.#paths.runDir]) mkdirSync(dir, { recursive: true, mode: 0o700 });
+    leaveNoDump();
     this.#api = await ApiServer.listen(this.#paths.socket, methods);
     this.log.info('agent started', { node: this.config.node.name, socket: this.#paths.socket, store: this.store.url });
     void this.#join();
@@ -159,6 +167,7 @@ export class Agent {
     for (const dir of [this.#paths.stateDir, this.#paths.runDir]) mkdirSync(dir, { recursive: true, mode: 0o700 });
     await this.#takeOver();
     await this.passAll();
+    await this.encryption.allAgreed();
   }
 
   /** Leaves the kernel as it is: restarts and upgrades lose no packet. */
@@ -210,7 +219,7 @@ export class Agent {
     await this.recovery.settle();
     const { cluster } = this.view;
     const { boot } = this.deps;
-    await this.encryption.open(this.#paths, boot, cluster, this.view.nodes.get(this.config.node.id)?.identity);
+    await this.encryption.open(this.#paths, boot, cluster, this.view.nodes.get(this.config.node.id));
     const wish = { ...facts, ...this.encryption.facts };
     const node = await this.store.nodeStart(this.config.node.id, wish, leaseMs);
     await this.mirror.refresh('');
@@ -257,6 +266,10 @@ export class Agent {
       this.queue.add(
         this.reconciler.built.has(change.scope) ? endpointKey(change.scope, change.change.id) : change.scope,
       );
+      // The store took a wish after its attach had failed for want of an answer: the whole pass withdraws it.
+      const { value } = change.change;
+      const late = value?.node === this.config.node.id && value.state === 'starting';
+      if (late && !this.deps.membership.entering(change.scope)) this.queue.add(change.scope);
     } else for (const key of ['node', change.scope] as const) this.queue.add(key);
   }
 
@@ -382,4 +395,11 @@ export class Agent {
     this.passes.lastError = (error as Error).message;
     this.log.warn('reconciling failed', { key, error: (error as Error).message, retryMs: retry });
   }
+}
+
+/** A core dump would have keys in it: none of this process's memory goes into one (core(5)). */
+function leaveNoDump(): void {
+  try {
+    writeFileSync('/proc/self/coredump_filter', '0');
+  } catch {} // a kernel without core dumps
 }

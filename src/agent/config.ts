@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { parse, stringify } from 'yaml';
 import * as z from 'zod';
 import { ciphers } from '../keys/cipher.ts';
+import { encapSettings } from '../keys/encap.ts';
 import { WarrenError } from '../model/error.ts';
 import type { NodeId } from '../model/id.ts';
 import { idPattern } from '../model/id.ts';
@@ -38,6 +39,8 @@ const shapeBefore = z.strictObject({
   resync: z.number().min(0).max(86_400).optional(),
   /** Which one to use with other nodes; without it the faster one. */
   cipher: z.enum(ciphers).optional(),
+  /** ESP by itself or in UDP; auto, and without it: in UDP where ESP does not pass. */
+  encap: z.enum(encapSettings).optional(),
   /** Seconds until a pair of nodes agrees on new keys. */
   rekeyInterval: z.number().min(10).max(86_400).optional(),
 });

@@ -2,6 +2,7 @@ import type { Kernel } from '../kernel/kernel.ts';
 import type { Policy } from '../kernel/state.ts';
 import { host } from '../kernel/state.ts';
 import type { Abilities, Cipher } from '../keys/cipher.ts';
+import type { EncapSetting } from '../keys/encap.ts';
 import type { Identity } from '../keys/identity.ts';
 import { usualLimits } from '../keys/rotation.ts';
 import { WarrenError } from '../model/error.ts';
@@ -13,6 +14,7 @@ import type { Store } from '../store/store.ts';
 import { abilitiesOf } from './abilities.ts';
 import type { Paths } from './config.ts';
 import { featuresOf } from './features.ts';
+import { Holder } from './holder.ts';
 import { openIdentity } from './identity.ts';
 import type { Log } from './log.ts';
 import { PairFiles } from './pair-files.ts';
@@ -24,8 +26,19 @@ import { Pins } from './pins.ts';
 const agreeMs = 1000;
 const rekeyMs = 5000;
 
-export type Settings = { cipher?: Cipher | undefined; rekeyInterval?: number | undefined };
-type Own = { identity: Identity; abilities: Abilities; pins: Pins; files: PairFiles; directions: boolean };
+export type Settings = {
+  cipher?: Cipher | undefined;
+  rekeyInterval?: number | undefined;
+  encap?: EncapSetting | undefined;
+};
+type Own = {
+  identity: Identity;
+  abilities: Abilities;
+  pins: Pins;
+  files: PairFiles;
+  holder: Holder;
+  directions: boolean;
+};
 
 /**
  * What this node needs to encrypt, and its pairs. It may be unable to, for want of a kernel feature or of its identity; then
@@ -37,11 +50,16 @@ export class Encryption {
   readonly #log: Log;
   readonly #settings: Settings;
   readonly #unguarded: (policies: readonly Policy[]) => void;
+  /** What the others are told is not true any more. */
+  readonly #changed: () => void;
   readonly #stop = new AbortController();
   #own: Own | undefined;
   #trouble: WarrenError | undefined;
   #pairs: Pairs | undefined;
   #self: (() => Node) | undefined;
+  /** What the others know. */
+  #told: Node['encap'];
+  #looked = false;
 
   constructor(
     kernel: Kernel,
@@ -49,16 +67,20 @@ export class Encryption {
     log: Log,
     settings: Settings,
     unguarded: (policies: readonly Policy[]) => void,
+    changed: () => void,
   ) {
     this.#kernel = kernel;
     this.#store = store;
     this.#log = log;
     this.#settings = settings;
     this.#unguarded = unguarded;
+    this.#changed = changed;
   }
 
-  /** Looks at what is here. `told`: the identity that the others know this node by. */
-  async open(paths: Paths, boot: string, cluster: Cluster, told: string | undefined): Promise<void> {
+  /** Looks at what is here. `known`: this node as the others know it. */
+  async open(paths: Paths, boot: string, cluster: Cluster, known: Node | undefined): Promise<void> {
+    const told = known?.identity;
+    this.#told = known?.encap;
     const features = await featuresOf(this.#kernel);
     const abilities = abilitiesOf(features, cluster.underlayFamily, this.#settings.cipher);
     this.#own = undefined;
@@ -66,7 +88,8 @@ export class Encryption {
       const identity = openIdentity(paths.stateDir, told !== undefined);
       const pins = new Pins(paths.stateDir);
       const files = new PairFiles(paths.runDir, boot);
-      this.#own = { identity, abilities, pins, files, directions: features.saDir === true };
+      const holder = new Holder(paths.runDir, boot, cluster.underlayFamily, this.#log, () => this.#pairs?.lookAtAll());
+      this.#own = { identity, abilities, pins, files, holder, directions: features.saDir === true };
       this.#trouble = abilities.ciphers.length > 0 ? undefined : lacking(features, this.#settings.cipher);
       if (told !== undefined && told !== identity.key)
         this.#log.error('this node had another identity: nodes that have seen it refuse this one');
@@ -82,10 +105,22 @@ export class Encryption {
   }
 
   /** What the others are told of it. */
-  get facts(): Pick<Node, 'identity' | 'encryption'> {
+  get facts(): Pick<Node, 'identity' | 'encryption' | 'encap'> {
     if (!this.#own) return {};
     const { identity, abilities } = this.#own;
-    return { identity: identity.key, encryption: abilities };
+    return { identity: identity.key, encryption: abilities, encap: this.#encap };
+  }
+
+  /** In UDP with anybody? Until every pair has been looked at, what the agent before told is what is known. */
+  get #encap(): Node['encap'] {
+    if (this.#settings.encap === 'udp') return 'udp';
+    const outcomes = [...this.peers.values()].map(({ outcome }) => outcome);
+    if (!this.#looked || outcomes.includes(undefined)) return this.#told;
+    return outcomes.some((outcome) => outcome?.socket) ? 'udp' : undefined;
+  }
+
+  get holder(): Holder | undefined {
+    return this.#own?.holder;
   }
 
   get trouble(): WarrenError | undefined {
@@ -115,8 +150,10 @@ export class Encryption {
   start(cluster: ClusterId, port: number, self: () => Node): void {
     if (!this.#own || this.#trouble) return;
     const ageMs = this.#settings.rekeyInterval === undefined ? usualLimits.ageMs : this.#settings.rekeyInterval * 1000;
-    const here = { ...this.#own, kernel: this.#kernel, cluster, port, limits: { ...usualLimits, ageMs } };
-    const pairs = new Pairs(here, this.#store, this.#log, self, this.#unguarded);
+    const encap = this.#settings.encap ?? 'auto';
+    const here = { ...this.#own, kernel: this.#kernel, cluster, port, encap, limits: { ...usualLimits, ageMs } };
+    const pairs = new Pairs(here, this.#store, this.#log, self, this.#unguarded, () => this.#afterRound());
+    if (encap === 'udp') here.holder.want();
     this.#pairs = pairs;
     this.#store.onAnnounced(self().id, () => pairs.hear());
     this.#store.onConnection((connected) => connected && pairs.sayAgain());
@@ -147,8 +184,15 @@ export class Encryption {
   async agreed(network: Network, expected: (node: NodeId) => boolean): Promise<void> {
     if (!network.encrypted || !this.#pairs) return;
     const pairs = this.#pairs;
-    const missing = () => network.members.some((id) => pairs.peers.has(id) && expected(id) && !pairs.peers.get(id)?.up);
+    const missing = () =>
+      network.members.some((id) => pairs.peers.has(id) && expected(id) && !pairs.peers.get(id)?.both);
     await pairs.until(() => !missing(), agreeMs);
+  }
+
+  /** The same, with everybody; who is not there gets them from the next agent. */
+  async allAgreed(): Promise<void> {
+    const peers = [...this.peers.values()];
+    await this.#pairs?.until(() => peers.every(({ both }) => both), agreeMs);
   }
 
   /** New keys with those nodes. Tells which have them by now; the others get them when they answer. */
@@ -178,7 +222,16 @@ export class Encryption {
 
   async stop(): Promise<void> {
     this.#stop.abort();
+    this.#own?.holder.stop();
     await this.#pairs?.stop();
+  }
+
+  #afterRound(): void {
+    this.#looked = true;
+    const encap = this.#encap;
+    if (encap === this.#told) return;
+    this.#told = encap;
+    this.#changed();
   }
 
   /** Whoever changes the host's SAs and policies, and whatever expires: the pairs know what is theirs. */

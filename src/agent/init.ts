@@ -5,10 +5,11 @@ import { isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
 import { openKernel } from '../kernel/native.ts';
 import { WarrenError } from '../model/error.ts';
+import type { NodeId } from '../model/id.ts';
 import { newId } from '../model/id.ts';
 import type { Cidr, Ip } from '../model/ip.ts';
 import { familyOf, parseIp } from '../model/ip.ts';
-import type { Cluster } from '../model/node.ts';
+import type { Cluster, Node } from '../model/node.ts';
 import { invalid, parseName } from '../model/parse.ts';
 import { openStore } from '../store/redis.ts';
 import type { Store } from '../store/store.ts';
@@ -18,7 +19,7 @@ import { candidates, gatherFacts, resolveAdvertise } from './facts.ts';
 import { startManagedStore, stopManagedStore } from './managed-store.ts';
 
 /** Each by flag or WARREN_*; what is not given there is taken from the configuration file. */
-export type InitOptions = Partial<Pick<Settings, 'cluster' | 'store' | 'advertise' | 'dataPort' | 'name'>>;
+export type InitOptions = Partial<Pick<Settings, 'cluster' | 'store' | 'advertise' | 'dataPort' | 'name' | 'encap'>>;
 export type InitResult = {
   node: { id: string; name: string; index: number; address: string };
   cluster: { id: string; name: string; created: boolean };
@@ -58,6 +59,7 @@ export async function initHost(given: InitOptions, paths: Paths): Promise<InitRe
       id: before?.node.id ?? newId(),
       name,
       role: 'manager',
+      ...(before && (await encryptionOf(store, before.node.id))),
       ...facts,
       joinedAt: new Date().toISOString(),
     });
@@ -65,6 +67,7 @@ export async function initHost(given: InitOptions, paths: Paths): Promise<InitRe
     const { name: _, dataPort: __, ...kept } = settings;
     const config: Config = {
       ...kept,
+      ...(options.encap && { encap: options.encap }),
       cluster,
       store: url,
       node: { id: node.id, name },
@@ -96,6 +99,16 @@ async function knownCluster(store: Store, name: string): Promise<{ cluster: Clus
     `the store at ${store.url} has forgotten cluster "${name}", which this host is in`,
     'start warren agent: it makes the cluster again from what it remembers; or start over: warren leave --force',
   );
+}
+
+/** What the agent has told of itself, which may be running now. */
+async function encryptionOf(store: Store, id: NodeId): Promise<Pick<Node, 'identity' | 'encryption'>> {
+  const delta = await store.registrySince(undefined);
+  const known = delta.kind === 'snapshot' ? delta.snapshot.nodes.find((node) => node.id === id) : undefined;
+  return {
+    ...(known?.identity && { identity: known.identity }),
+    ...(known?.encryption && { encryption: known.encryption }),
+  };
 }
 
 /** Again with the same values is no change; with others it is a conflict, as endpoints may depend on the old ones. */

@@ -10,6 +10,8 @@ import { guardTable, isOurNamespace, isOurs, reqid, tableName, vxlan } from '../
 import { openStore } from '../store/redis.ts';
 import type { Config, Paths } from './config.ts';
 import { readConfig } from './config.ts';
+import { bootId } from './facts.ts';
+import { endHolder } from './holder.ts';
 import { takeLock } from './lock.ts';
 import { stopManagedStore } from './managed-store.ts';
 import { AgentClient } from './protocol.ts';
@@ -31,6 +33,7 @@ export async function leaveHost(paths: Paths, force: boolean): Promise<LeaveResu
   try {
     if (config) await withdraw(config, force, warnings);
     await cleanKernel(kernel, new HostSysctls(join(paths.stateDir, 'sysctls.json')));
+    await endHolder(paths.runDir, bootId());
     if (config?.managedStore) await stopManagedStore(paths, true);
     for (const path of [paths.config, paths.stateDir, paths.runDir]) rmSync(path, { recursive: true, force: true });
     removeIfEmpty(dirname(paths.config));

@@ -251,11 +251,18 @@ async function status(agent: Agent) {
       trouble: encryption.trouble?.message ?? null,
       ciphers: encryption.abilities?.ciphers ?? [],
       fastAes: encryption.abilities?.fastAes ?? null,
+      holder: holderJson(encryption),
       peers: await pairReports(agent.kernel, encryption),
     },
     kernel: { features: await featuresOf(agent.kernel) },
     agent: { version, pid: process.pid, startedAt: agent.startedAt },
   };
+}
+
+/** Of the socket for ESP in UDP: null while nobody needs one. */
+function holderJson({ holder }: Agent['encryption']) {
+  if (!holder?.up && !holder?.trouble) return null;
+  return { up: holder.up, pid: holder.pid ?? null, trouble: holder.trouble?.message ?? null };
 }
 
 function byName(a: { name: string }, b: { name: string }): number {

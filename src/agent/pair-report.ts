@@ -4,6 +4,7 @@ import type { SaCounters } from '../kernel/state.ts';
 import { host } from '../kernel/state.ts';
 import type { IdentityKey } from '../keys/identity.ts';
 import { fingerprint } from '../keys/identity.ts';
+import type { Trouble } from '../keys/pair.ts';
 import type { NodeId } from '../model/id.ts';
 import type { Node } from '../model/node.ts';
 import type { Encryption } from './encryption.ts';
@@ -37,6 +38,9 @@ export async function pairReports(kernel: Kernel, encryption: Encryption): Promi
     .sort((a, b) => a.node.localeCompare(b.node));
 }
 
+/** Trouble although there are keys. */
+const lasting: readonly (Trouble | undefined)[] = ['no_udp_port', 'esp_blocked'];
+
 function pairJson(
   peer: Peer,
   encryption: Encryption,
@@ -46,7 +50,7 @@ function pairJson(
   const { status } = outcome ?? {};
   const out = (outcome?.keep.out ?? []).flatMap((spi) => counters(node.underlay, spi) ?? []);
   const into = (outcome?.keep.in ?? []).flatMap((spi) => counters(encryption.self.underlay, spi) ?? []);
-  const trouble = peer.refused ?? (status?.up ? undefined : status?.trouble);
+  const trouble = peer.refused ?? (status?.up && !lasting.includes(status.trouble) ? undefined : status?.trouble);
   return {
     node: node.name,
     id: node.id,
@@ -70,7 +74,7 @@ export function encryptionOf(peer: Peer | undefined, identity: IdentityKey | und
   const { status } = peer?.outcome ?? {};
   return {
     cipher: status?.cipher ?? null,
-    encap: status?.up ? 'esp' : null,
+    encap: status?.encap ?? null,
     generation: status?.generation ?? null,
     rekeyedAt: status?.ageMs === undefined ? null : new Date(Date.now() - status.ageMs).toISOString(),
     fingerprint: identity === undefined ? null : fingerprint(identity),

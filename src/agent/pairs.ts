@@ -33,6 +33,8 @@ export class Pairs {
   readonly #self: () => Node;
   /** Somebody took the guard's policies away, or changed them. */
   readonly #unguarded: (policies: readonly Policy[]) => void;
+  /** A round has ended. */
+  readonly #looked: () => void;
   readonly #peers = new Map<NodeId, Peer>();
   readonly #due = new Set<NodeId>();
   readonly #retries = new Map<NodeId, number>();
@@ -49,12 +51,20 @@ export class Pairs {
   #foreign = '';
   #listenAgain: NodeJS.Timeout | undefined;
 
-  constructor(here: Here, store: Store, log: Log, self: () => Node, unguarded: (policies: readonly Policy[]) => void) {
+  constructor(
+    here: Here,
+    store: Store,
+    log: Log,
+    self: () => Node,
+    unguarded: (policies: readonly Policy[]) => void,
+    looked: () => void,
+  ) {
     this.#here = here;
     this.#store = store;
     this.#log = log;
     this.#self = self;
     this.#unguarded = unguarded;
+    this.#looked = looked;
   }
 
   get peers(): ReadonlyMap<NodeId, Peer> {
@@ -169,6 +179,8 @@ export class Pairs {
         this.#wake([...this.#peers.keys()], lastRetryMs);
         return;
       }
+      if ([...this.#peers.values()].some(({ outcome }) => outcome?.socket)) this.#here.holder.want();
+      this.#looked();
       for (const look of this.#waiting) look();
     }
   }
@@ -218,7 +230,7 @@ export class Pairs {
 
   async #turn(peer: Peer, self: Node, ipsec: Ipsec): Promise<void> {
     const { id, name } = peer.node;
-    const before = { up: peer.up, refused: peer.refused };
+    const before = { up: peer.up, refused: peer.refused, status: peer.outcome?.status };
     try {
       const again = await peer.turn(self, monotonic(), ipsec);
       this.#retries.delete(id);
@@ -237,10 +249,14 @@ export class Pairs {
         ...(peer.refused === 'identity_changed' ? { ifItIsRight: `warren node trust ${name}` } : {}),
       });
     if (status && peer.up !== before.up) {
-      const { generation, cipher, trouble } = status;
-      if (peer.up) this.#log.info('encrypted with a node', { node: name, generation, cipher });
+      const { generation, cipher, encap, trouble } = status;
+      if (peer.up) this.#log.info('encrypted with a node', { node: name, generation, cipher, encap });
       else this.#log.warn('no keys with a node: packets to it are dropped', { node: name, why: trouble });
     }
+    if (status?.blocked && !before.status?.blocked)
+      this.#log.warn('ESP (IP protocol 50) from a node does not arrive', { node: name, wish: this.#here.encap });
+    if (before.status?.encap && status?.encap && status.encap !== before.status.encap)
+      this.#log.info('packets go another way to a node', { node: name, encap: status.encap });
   }
 
   /** A pair is done after a few turns; one that never is, as somebody undoes what they do, must not take the processor. */

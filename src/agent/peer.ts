@@ -5,6 +5,7 @@ import { host } from '../kernel/state.ts';
 import type { Announcement, Refusal } from '../keys/announcement.ts';
 import { announce, verifyAnnouncement } from '../keys/announcement.ts';
 import type { Abilities } from '../keys/cipher.ts';
+import type { EncapSetting } from '../keys/encap.ts';
 import { newExchange } from '../keys/exchange.ts';
 import type { Identity } from '../keys/identity.ts';
 import type { Ends, Limits, Outcome, PairState } from '../keys/pair.ts';
@@ -16,8 +17,10 @@ import type { Node } from '../model/node.ts';
 import { peerPolicies } from '../plan/desired/guard.ts';
 import { covers, policyName } from '../plan/diff.ts';
 import { reqid } from '../plan/names.ts';
+import type { Holder } from './holder.ts';
 import type { PairFiles } from './pair-files.ts';
 import type { Pins } from './pins.ts';
+import { probe } from './probe.ts';
 
 /** What all pairs of a node have in common. */
 export type Here = {
@@ -27,6 +30,8 @@ export type Here = {
   readonly pins: Pins;
   readonly files: PairFiles;
   readonly abilities: Abilities;
+  readonly encap: EncapSetting;
+  readonly holder: Holder;
   readonly limits: Limits;
   /** UDP port of encrypted networks. */
   readonly port: number;
@@ -66,8 +71,14 @@ export class Peer {
     return this.#state !== undefined || this.#floor !== undefined;
   }
 
+  /** Does this host send to it? */
   get up(): boolean {
     return this.outcome?.status.up ?? false;
+  }
+
+  /** And does it send to this host, by its own word? */
+  get both(): boolean {
+    return this.up && this.outcome?.status.rotating === undefined;
   }
 
   /**
@@ -75,7 +86,7 @@ export class Peer {
    * these, the next turn finds what is missing. Gives the time of the next turn.
    */
   async turn(self: Node, now: number, ipsec: Ipsec): Promise<number | undefined> {
-    const { abilities, files, limits, kernel } = this.#here;
+    const { abilities, encap, holder, files, limits, kernel, port } = this.#here;
     const ends = this.#ends(self);
     const way: Way = { local: self.underlay, remote: this.node.underlay, reqid, directions: this.#here.directions };
     const { state, outcome } = step(ends, this.#state, {
@@ -85,6 +96,8 @@ export class Peer {
       announcement: this.#announcement(self),
       index: self.index,
       abilities,
+      encap,
+      socket: holder.up,
       floor: this.#floor ?? 0,
       rekey: this.rekey,
       limits,
@@ -101,6 +114,7 @@ export class Peer {
     } finally {
       for (const { key } of outcome.add) key.wipe();
     }
+    if (outcome.probe) await probe(self.underlay, this.node.underlay, port);
     if (outcome.saying)
       this.saying = announce(this.#here.identity, { ...ends, from: self.id, to: this.node.id }, outcome.saying);
     return outcome.again;

@@ -1,5 +1,7 @@
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { Secret } from '../model/secret.ts';
 import { KernelError } from './error.ts';
 import type { Kernel, SocketType } from './kernel.ts';
@@ -28,21 +30,27 @@ export type Addon = {
 /** How the addon rejects. */
 type Refusal = { errno: number; code: string; extack?: string; attr?: string; visit?: number; index?: number };
 
-/** From src/kernel in the checkout, from dist/ in the bundle. */
-const places = ['../../build/Release/warren.node', '../build/Release/warren.node', './warren.node'];
+/** Where what was compiled is: seen from src/kernel in the checkout, from dist/ in the bundle. */
+const folders = ['../../build/Release', '../build/Release', '.'];
 
 export function loadAddon(): Addon {
   const require = createRequire(import.meta.url);
   const failures: unknown[] = [];
-  for (const place of places) {
+  for (const folder of folders) {
     try {
-      return require(place) as Addon;
+      return require(`${folder}/warren.node`) as Addon;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND') throw error;
       failures.push(error);
     }
   }
   throw new AggregateError(failures, 'warren.node is not built: npx node-gyp rebuild');
+}
+
+/** The program that holds a socket for ESP in UDP (native/holder/holder.cc says how it is spoken to). */
+export function holderProgram(): string {
+  const paths = folders.map((folder) => fileURLToPath(new URL(`${folder}/warren-holder`, import.meta.url)));
+  return paths.find(existsSync) ?? (paths[0] as string);
 }
 
 /** The kernel of this machine. Equivalent to having iproute2 and nft at hand, without their processes. */

@@ -1,12 +1,14 @@
 import type { ClusterId, NodeId } from '../model/id.ts';
 import type { Abilities, Cipher } from './cipher.ts';
 import { ciphers, sameAbilities } from './cipher.ts';
+import type { Encap } from './encap.ts';
+import { encaps } from './encap.ts';
 import type { ExchangeKey } from './exchange.ts';
 import type { Identity, IdentityKey } from './identity.ts';
 import { isBytesText, keyLength, signatureLength, verifyBy } from './identity.ts';
 
 /*
- * What one node tells one other: its newest generation for that pair, and how far it is with the other's. Ten lines of ASCII,
+ * What one node tells one other: its newest generation for that pair, and how far it is with the other's. Eleven lines of ASCII,
  * each ended by \n, fields parted by one space; what is signed is what is stored, byte by byte:
  *   warren announcement 1
  *   cluster CLUSTER
@@ -15,6 +17,7 @@ import { isBytesText, keyLength, signatureLength, verifyBy } from './identity.ts
  *   identity KEY                     Ed25519, of the sender
  *   generation NUMBER KEY            X25519
  *   ciphers NAME[,NAME] aes fast|slow
+ *   encap esp|udp                    what the sender wishes for
  *   created DATE                     by the sender's clock, for people: nothing is decided by it
  *   heard none | heard NUMBER KEY known|ready|moved
  *   signature BASE64URL              of all lines before; 64 bytes
@@ -35,13 +38,14 @@ export type Announcement = {
   readonly generation: number;
   readonly key: ExchangeKey;
   readonly abilities: Abilities;
+  readonly encap: Encap;
   readonly created: string;
   /** The newest of the receiver's that the sender has accepted. */
   readonly heard?: { readonly generation: number; readonly key: ExchangeKey; readonly stage: Stage } | undefined;
 };
 
 /** What a pair's states decide; the rest is the same for all that a node says to another. */
-export type Saying = Pick<Announcement, 'index' | 'generation' | 'key' | 'abilities' | 'created' | 'heard'>;
+export type Saying = Pick<Announcement, 'index' | 'generation' | 'key' | 'abilities' | 'encap' | 'created' | 'heard'>;
 
 /** Equal sayings are equal texts: Ed25519 draws nothing. */
 export function announce(identity: Identity, ends: { cluster: ClusterId; from: NodeId; to: NodeId }, saying: Saying) {
@@ -59,6 +63,7 @@ function bodyOf(said: Announcement): string {
     `identity ${said.identity}`,
     `generation ${said.generation} ${said.key}`,
     `ciphers ${abilities.ciphers.join()} aes ${abilities.fastAes ? 'fast' : 'slow'}`,
+    `encap ${said.encap}`,
     `created ${said.created}`,
     heard ? `heard ${heard.generation} ${heard.key} ${heard.stage}` : 'heard none',
     '',
@@ -69,7 +74,7 @@ function bodyOf(said: Announcement): string {
 export type Expected = { cluster: ClusterId; from: NodeId; index: number; to: NodeId };
 
 export type Refusal =
-  /** Not ten lines as above. */
+  /** Not eleven lines as above. */
   | 'malformed'
   /** Signed by another key than the one it names. */
   | 'bad_signature'
@@ -93,7 +98,7 @@ const cipherText = ciphers.join('|');
 const grammar = new RegExp(
   `^(${title}\n` +
     `cluster ${idText}\nfrom ${idText} ([1-9][0-9]{0,4})\nto ${idText}\nidentity ${keyText}\ngeneration ${number} ${keyText}\n` +
-    `ciphers ((?:${cipherText})(?:,(?:${cipherText}))*) aes (fast|slow)\n` +
+    `ciphers ((?:${cipherText})(?:,(?:${cipherText}))*) aes (fast|slow)\nencap (${encaps.join('|')})\n` +
     'created ([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z)\n' +
     `heard (?:none|${number} ${keyText} (${stages.join('|')}))\n)signature ([A-Za-z0-9_-]{86})\n$`,
 );
@@ -102,8 +107,8 @@ const grammar = new RegExp(
 export function verifyAnnouncement(text: string, expected: Expected): Verdict {
   const match = grammar.exec(text);
   if (!match) return { ok: false, reason: 'malformed' };
-  const [, body = '', cluster, from, index, to, identity, generation, key, names = '', aes, created, ...rest] = match;
-  const [heard, heardKey, stage, signature = ''] = rest;
+  const [, body = '', cluster, from, index, to, identity, generation, key, names = '', aes, encap, ...rest] = match;
+  const [created, heard, heardKey, stage, signature = ''] = rest;
   const keys = [identity, key, heardKey].filter((one) => one !== undefined);
   const spelled = keys.every((one) => isBytesText(one, keyLength)) && isBytesText(signature, signatureLength);
   if (!spelled) return { ok: false, reason: 'malformed' };
@@ -116,6 +121,7 @@ export function verifyAnnouncement(text: string, expected: Expected): Verdict {
     generation: Number(generation),
     key: key as ExchangeKey,
     abilities: { ciphers: names.split(',') as Cipher[], fastAes: aes === 'fast' },
+    encap: encap as Encap,
     created: created ?? '',
     heard: heard ? { generation: Number(heard), key: heardKey as ExchangeKey, stage: stage as Stage } : undefined,
   };
@@ -134,8 +140,8 @@ export function follows(known: Announcement | undefined, next: Announcement): 's
   if (!known) return 'newer';
   if (next.identity !== known.identity) return 'identity_changed';
   if (next.generation !== known.generation) return next.generation > known.generation ? 'newer' : 'older';
-  const same = next.key === known.key && next.index === known.index && sameAbilities(next.abilities, known.abilities);
-  if (!same) return 'contradictory';
+  const same = next.key === known.key && next.index === known.index && next.encap === known.encap;
+  if (!same || !sameAbilities(next.abilities, known.abilities)) return 'contradictory';
   const [was, is] = [known.heard, next.heard];
   if (!is || !was) return is ? 'newer' : was ? 'older' : 'same';
   if (is.generation !== was.generation) return is.generation > was.generation ? 'newer' : 'older';

@@ -2,6 +2,7 @@ import { hkdfSync } from 'node:crypto';
 import type { ClusterId, NodeId } from '../model/id.ts';
 import { Secret } from '../model/secret.ts';
 import type { Cipher } from './cipher.ts';
+import type { Encap } from './encap.ts';
 import type { ExchangeKey } from './exchange.ts';
 
 /*
@@ -12,6 +13,7 @@ import type { ExchangeKey } from './exchange.ts';
  *   from NODE GENERATION KEY        who sends
  *   to NODE GENERATION KEY          who receives
  *   cipher NAME
+ *   encap esp|udp
  * The other direction has from and to exchanged. Both public halves are in it, so that one secret met under two pairs of
  * keys (X25519 has equivalent ones) gives two keys.
  */
@@ -20,13 +22,15 @@ const label = 'warren esp 1';
 const keyLength = 36;
 
 export type End = { readonly node: NodeId; readonly generation: number; readonly key: ExchangeKey };
-export type Direction = { readonly cluster: ClusterId; readonly from: End; readonly to: End; readonly cipher: Cipher };
+export type Direction = { readonly cluster: ClusterId; readonly from: End; readonly to: End } & Agreed;
+/** What both must have chosen alike. */
+export type Agreed = { readonly cipher: Cipher; readonly encap: Encap };
 
 export function deriveKey(shared: Secret, direction: Direction): Secret {
   return new Secret(new Uint8Array(hkdfSync('sha256', shared.reveal(), '', infoOf(direction), keyLength)));
 }
 
-export function infoOf({ cluster, from, to, cipher }: Direction): string {
+export function infoOf({ cluster, from, to, cipher, encap }: Direction): string {
   const end = ({ node, generation, key }: End) => `${node} ${generation} ${key}`;
-  return `${label}\ncluster ${cluster}\nfrom ${end(from)}\nto ${end(to)}\ncipher ${cipher}\n`;
+  return `${label}\ncluster ${cluster}\nfrom ${end(from)}\nto ${end(to)}\ncipher ${cipher}\nencap ${encap}\n`;
 }

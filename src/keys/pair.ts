@@ -2,6 +2,8 @@ import type { ClusterId, NodeId } from '../model/id.ts';
 import type { Secret } from '../model/secret.ts';
 import type { Announcement, Refusal, Saying } from './announcement.ts';
 import type { Abilities, Cipher } from './cipher.ts';
+import type { Agreed } from './derive.ts';
+import type { Encap, EncapSetting } from './encap.ts';
 import type { ExchangeKey, ExchangePair } from './exchange.ts';
 import type { Half, Sight } from './sa.ts';
 
@@ -26,6 +28,8 @@ export type PairState = {
   readonly sessions: readonly Session[];
   /** Generations begun since one was good on both sides. */
   readonly failures: number;
+  /** It was found that ESP does not come through from the peer (passage.ts). */
+  readonly blocked: boolean;
 };
 
 /** Our newest generation for this pair. */
@@ -37,6 +41,7 @@ export type Own = {
   /** What was announced with it. */
   readonly index: number;
   readonly abilities: Abilities;
+  readonly encap: Encap;
   readonly created: string;
   readonly madeAt: number;
   readonly reason: Reason;
@@ -44,10 +49,9 @@ export type Own = {
   readonly spent: boolean;
 };
 
-export type Session = {
+export type Session = Agreed & {
   readonly own: number;
   readonly peer: number;
-  readonly cipher: Cipher;
   readonly rx: number;
   readonly tx: number;
   /** As first found in the kernel; sequence numbers only rise. */
@@ -62,6 +66,11 @@ export type Session = {
   readonly moved: boolean;
   /** And the peer sends under it too. */
   readonly doneAt?: number | undefined;
+  /** Nothing had come under it some seconds after both ends sent under it. */
+  readonly silent: boolean;
+  /** Datagrams sent so that the peer hears something, and the last one's time. */
+  readonly probes: number;
+  readonly probedAt?: number | undefined;
 };
 
 /** Why a generation was begun. */
@@ -71,7 +80,7 @@ export type Reason =
   | 'lost'
   /** The peer knows another key under our number: we forgot that we had used it. */
   | 'behind'
-  /** Our index or abilities are not those we announced. */
+  /** Our index, abilities or wish for an encapsulation are not those we announced. */
   | 'changed'
   /** The peer has begun one, and ours has met its predecessor already. */
   | 'answer'
@@ -99,6 +108,9 @@ export type Input = {
   /** What we are now. */
   readonly index: number;
   readonly abilities: Abilities;
+  readonly encap: EncapSetting;
+  /** Is there a socket that takes ESP out of UDP (agent/holder.ts)? */
+  readonly socket: boolean;
   /** Highest number known to be used by us with this peer, where the state does not tell: our own announcement in the store. */
   readonly floor: number;
   readonly rekey: boolean;
@@ -114,6 +126,10 @@ export type Outcome = {
   readonly keep: { readonly in: readonly number[]; readonly out: readonly number[] };
   /** What the policy towards the peer names. undefined: there is none, and the guard blocks. */
   readonly tx: number | undefined;
+  /** Must there be a socket that takes ESP out of UDP? Without it no session in UDP begins. */
+  readonly socket: boolean;
+  /** Send a datagram under `tx`, before anything is said: the peer listens for it. */
+  readonly probe: boolean;
   /** What the peer must find in the store. undefined: leave what is there, more will be known in a moment. */
   readonly saying: Saying | undefined;
   /** To be wiped once the state is saved. */
@@ -133,6 +149,8 @@ export type PairStatus = {
   readonly generation: number | undefined;
   readonly peerGeneration: number | undefined;
   readonly cipher: Cipher | undefined;
+  readonly encap: Encap | undefined;
+  readonly blocked: boolean;
   readonly ageMs: number | undefined;
   /** Why a newer one was begun that is not in use on both sides yet. */
   readonly rotating: Reason | undefined;
@@ -146,5 +164,9 @@ export type Trouble =
   | 'unanswered'
   | 'no_common_cipher'
   | 'weak_key'
+  /** One of both wishes for UDP, and the port that this takes is not ours. */
+  | 'no_udp_port'
+  /** Nothing comes through from the peer in ESP, and for now, or by the settings, it is ESP. */
+  | 'esp_blocked'
   /** We wait before beginning yet another generation. */
   | 'pausing';

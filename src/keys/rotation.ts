@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { SaCounters } from '../kernel/state.ts';
 import { sameAbilities } from './cipher.ts';
 import type { Ends, Input, Limits, Own, PairState, Reason, Session } from './pair.ts';
+import { wishOf } from './passage.ts';
 
 /** When a pair needs another generation, and why. */
 
@@ -30,8 +31,10 @@ export function expiresAt(ends: Ends, session: Session, limits: Limits): number 
 }
 
 /** Forced by what happened: nothing else makes this pair whole. */
-function mustRotate({ own, peer }: PairState, current: Session | undefined, input: Input): Reason | undefined {
+function mustRotate(state: PairState, current: Session | undefined, input: Input): Reason | undefined {
+  const { own, peer } = state;
   if (own.index !== input.index || !sameAbilities(own.abilities, input.abilities)) return 'changed';
+  if (own.encap !== wishOf(state, input)) return 'changed';
   if (peer?.heard && peer.heard.generation >= own.number && peer.heard.key !== own.key) return 'behind';
   if (own.spent) return 'lost';
   if (own.private) return undefined; // it still can meet whatever the peer begins

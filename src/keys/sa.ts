@@ -1,27 +1,27 @@
-import type { Encap, Sa, SaCounters } from '../kernel/state.ts';
+import type { Sa, SaCounters } from '../kernel/state.ts';
 import type { Ip } from '../model/ip.ts';
-import type { Cipher } from './cipher.ts';
 import { kernelNames } from './cipher.ts';
+import type { Agreed } from './derive.ts';
+import { espPort } from './encap.ts';
 
 /** Between a pair's words and the kernel's: the one place that knows what an SA of ours looks like. */
 
-/** Between which addresses, and how. Another way is another SA: who changes it asks for a new generation. */
+/** Between which addresses, and for which kernel. */
 export type Way = {
   readonly local: Ip;
   readonly remote: Ip;
   readonly reqid: number;
-  readonly encap?: Encap;
   /** Does the kernel know directions (Linux 6.10)? Others want a replay window of sending SAs too. */
   readonly directions: boolean;
 };
 
-export type Half = { readonly direction: 'in' | 'out'; readonly spi: number; readonly cipher: Cipher };
+export type Half = Agreed & { readonly direction: 'in' | 'out'; readonly spi: number };
 
 /** Reordering by many queues and cores stays within it. */
 const replayWindow = 1024;
 
 /** `soft` tells us when it is time for the next generation, should nobody have looked before. */
-export function saOf(way: Way, { direction, spi, cipher }: Half, soft: { packets: number; bytes: number }): Sa {
+export function saOf(way: Way, { direction, spi, cipher, encap }: Half, soft: { packets: number; bytes: number }): Sa {
   const [src, dst] = direction === 'out' ? [way.local, way.remote] : [way.remote, way.local];
   return {
     src,
@@ -33,7 +33,7 @@ export function saOf(way: Way, { direction, spi, cipher }: Half, soft: { packets
     esn: true,
     replayWindow: way.directions && direction === 'out' ? 0 : replayWindow,
     ...(way.directions ? { dir: direction } : {}),
-    ...(way.encap ? { encap: way.encap } : {}),
+    ...(encap === 'udp' ? { encap: { sport: espPort, dport: espPort } } : {}),
     ...(direction === 'out' ? { soft } : {}),
   };
 }

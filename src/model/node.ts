@@ -30,6 +30,8 @@ export type Node = {
   readonly identity?: string;
   /** What its kernel can encrypt with, for the others to see; what decides is in its signed announcements. */
   readonly encryption?: { readonly ciphers: readonly string[]; readonly fastAes: boolean };
+  /** It exchanges ESP in UDP with some other node, or is about to: its packets have less room. */
+  readonly encap?: 'udp' | undefined;
   /** Raised by every agent start; scripts refuse an older one. */
   readonly epoch: number;
   readonly version: string;
@@ -37,4 +39,4 @@ export type Node = {
 };
 
 /** What a host tells the others about itself, anew at every start of its agent and whenever it changes. */
-export type Facts = Pick<Node, 'underlay' | 'underlayMtu' | 'routes' | 'version' | 'identity' | 'encryption'>;
+export type Facts = Pick<Node, 'underlay' | 'underlayMtu' | 'routes' | 'version' | 'identity' | 'encryption' | 'encap'>;

@@ -11,11 +11,15 @@ const espHeaders = 32;
 /** Pad length and next header; what they end is a multiple of 4 (RFC 4303 §2.4). */
 const espTrailer = 2;
 
-/** Largest inner packet one node can carry: of 1500 over IPv4, 1450 plain and 1416 encrypted. */
+/** RFC 3948. */
+const udpHeader = 8;
+
+/** Largest inner packet one node can carry: of 1500 over IPv4, 1450 plain, 1416 encrypted, 1408 with ESP in UDP. */
 export function capacityOf(node: Node, encrypted: boolean): number {
   const payload = node.underlayMtu - ipHeader[familyOf(node.underlay)];
   if (!encrypted) return payload - vxlanHeaders;
-  return Math.floor((payload - espHeaders) / 4) * 4 - espTrailer - vxlanHeaders;
+  const around = espHeaders + (node.encap === 'udp' ? udpHeader : 0);
+  return Math.floor((payload - around) / 4) * 4 - espTrailer - vxlanHeaders;
 }
 
 /**

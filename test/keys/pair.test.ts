@@ -7,6 +7,7 @@ import type { ExchangeKey } from '../../src/keys/exchange.ts';
 import { newExchange } from '../../src/keys/exchange.ts';
 import { newIdentity } from '../../src/keys/identity.ts';
 import type { Ends, Input, Outcome, PairState } from '../../src/keys/pair.ts';
+import { probeMs, silentMs } from '../../src/keys/passage.ts';
 import { expiresAt, graceMs, usualLimits } from '../../src/keys/rotation.ts';
 import { type Half, saKey, saOf, sightOf } from '../../src/keys/sa.ts';
 import { step } from '../../src/keys/step.ts';
@@ -44,6 +45,8 @@ class Node {
       announcement: undefined,
       index: 1,
       abilities: both,
+      encap: 'auto',
+      socket: true,
       floor: 0,
       rekey: false,
       limits: usualLimits,
@@ -72,16 +75,19 @@ class Node {
     const heard = stage && { generation: this.own.number, key: this.own.key, stage };
     const { cluster, self, peer } = ends;
     const said = { cluster, from: peer.id, to: self.id, identity, index: 2, generation, key, abilities: both };
-    return { ...said, created: '', heard, ...fields };
+    return { ...said, encap: 'esp', created: '', heard, ...fields };
   }
   readonly #keys = Array.from({ length: 6 }, newExchange);
 
-  /** In use on both sides. */
-  up(generation = 1): this {
+  /** In use on both sides; `silent`: although nothing has come. */
+  up(silent = false): this {
     this.obeyed();
     for (const stage of ['known', 'ready', 'ready', 'moved'] as const)
-      this.obeyed({ announcement: this.peer(generation, stage) });
-    assert.ok(this.state?.sessions.at(-1)?.doneAt !== undefined);
+      this.obeyed({ announcement: this.peer(1, stage) });
+    const session = this.state?.sessions.at(-1);
+    assert.ok(session?.doneAt !== undefined);
+    for (const sa of silent ? [] : [`in ${session.rx}`, `out ${session.tx}`])
+      this.kernel.set(sa, { ...counters, packets: 10 });
     return this;
   }
 }
@@ -251,9 +257,116 @@ test('other abilities are announced with another generation', () => {
   assert.deepEqual([node.own.reason, outcome.saying?.abilities.fastAes, outcome.tx], ['changed', false, node.tx]);
 });
 
+test('a wish for UDP by either end makes the next session one in UDP, and is announced with another generation', () => {
+  for (const [ours, theirs, agreed] of [
+    ['esp', 'esp', 'esp'],
+    ['udp', 'esp', 'udp'],
+    ['auto', 'udp', 'udp'],
+    ['esp', 'udp', 'udp'],
+  ] as const) {
+    const node = new Node();
+    assert.equal(node.obeyed({ encap: ours }).saying?.encap, ours === 'udp' ? 'udp' : 'esp');
+    const { add, socket } = node.obeyed({ encap: ours, announcement: node.peer(1, 'known', { encap: theirs }) });
+    assert.deepEqual(
+      [add.map(({ encap }) => encap), socket],
+      [[agreed, agreed], agreed === 'udp'],
+      `${ours} ${theirs}`,
+    );
+  }
+  const node = new Node().up();
+  const { tx } = node;
+  const changed = node.obeyed({ encap: 'udp' });
+  assert.deepEqual([node.own.reason, changed.saying?.encap, changed.tx], ['changed', 'udp', tx]);
+});
+
+test('without a socket nothing begins in UDP, and what there is goes on', () => {
+  const node = new Node().up();
+  const { tx } = node;
+  node.obeyed({ encap: 'udp', socket: false });
+  const met = node.obeyed({ encap: 'udp', socket: false, announcement: node.peer(2, 'known') });
+  assert.deepEqual([met.add, met.socket, met.status.trouble, met.tx], [[], true, 'no_udp_port', tx]);
+  assert.equal(met.saying?.heard?.stage, 'known', 'the peer is not told to use it');
+  assert.equal(node.obeyed({ encap: 'udp', socket: true }).add.length, 2);
+});
+
+test('a peer that is not heard under ESP for 3 s after both moved is asked for UDP, once and for all', () => {
+  const node = new Node().up(true);
+  const again = node.obeyed().again ?? assert.fail();
+  assert.equal(again, node.now + probeMs, 'meanwhile it probes itself');
+  node.now += silentMs - 1;
+  node.obeyed();
+  assert.equal(node.own.number, 1);
+  node.now += 1;
+  const told = node.obeyed();
+  assert.deepEqual([node.own.number, node.own.reason, told.saying?.encap], [2, 'changed', 'udp']);
+  assert.deepEqual([told.status.blocked, told.status.trouble], [true, 'esp_blocked']);
+  const { add } = node.obeyed({ announcement: node.peer(2, 'known') });
+  assert.deepEqual(
+    add.map(({ encap }) => encap),
+    ['udp', 'udp'],
+  );
+  for (const stage of ['ready', 'ready', 'moved'] as const) node.obeyed({ announcement: node.peer(2, stage) });
+  const { trouble, encap } = node.obeyed().status;
+  assert.deepEqual([trouble, encap], [undefined, 'udp']);
+  // It is heard by now, and the next generation asks for the same.
+  node.kernel.set(`in ${node.state?.sessions.at(-1)?.rx}`, { ...counters, packets: 1 });
+  node.now += silentMs;
+  assert.equal(node.obeyed({ rekey: true }).saying?.encap, 'udp');
+});
+
+test('a packet that came, even one that was refused, means that ESP passes', () => {
+  for (const came of [{ packets: 1 }, { integrityFailed: 1 }, { replay: 1 }] as Partial<SaCounters>[]) {
+    const node = new Node().up(true);
+    node.kernel.set(`in ${node.state?.sessions[0]?.rx}`, { ...counters, ...came });
+    node.now += 10 * silentMs;
+    assert.deepEqual([node.obeyed().status.blocked, node.own.number], [false, 1], JSON.stringify(came));
+  }
+});
+
+test('who may use nothing but ESP says that it is blocked, and goes on', () => {
+  const node = new Node().up(true);
+  node.now += silentMs;
+  const outcome = node.obeyed({ encap: 'esp' });
+  assert.deepEqual([outcome.status.trouble, node.own.number, outcome.tx], ['esp_blocked', 1, node.tx]);
+});
+
+test('a host that is not heard in UDP either is tried in ESP with the next generation', () => {
+  const node = new Node().up(true);
+  node.now += silentMs;
+  node.obeyed();
+  node.obeyed({ announcement: node.peer(2, 'known') });
+  for (const stage of ['ready', 'ready', 'moved'] as const) node.obeyed({ announcement: node.peer(2, stage) });
+  node.now += 10 * silentMs;
+  assert.equal(node.obeyed().status.encap, 'udp', 'that alone is no reason for new keys');
+  // It is heard again by then: what was found out was found out while nothing passed.
+  node.kernel.set(`in ${node.state?.sessions.at(-1)?.rx}`, { ...counters, packets: 1 });
+  assert.equal(node.obeyed({ rekey: true }).saying?.encap, 'esp');
+});
+
+test('a probe goes out before `moved` is said, and three more while the SA carries nothing else', () => {
+  const run = (traffic: boolean): number[] => {
+    const node = new Node();
+    const probes: number[] = [];
+    const { obeyed } = node;
+    const turn = (announcement?: Announcement) => {
+      const outcome = obeyed.call(node, { announcement, encap: 'esp' });
+      if (outcome.probe) probes.push(node.now);
+      if (outcome.saying?.heard?.stage === 'moved') assert.ok(probes.length > 0);
+      const out = `out ${node.tx}`;
+      if (node.tx !== undefined) node.kernel.set(out, { ...counters, packets: probes.length + (traffic ? 5 : 0) });
+    };
+    turn();
+    for (const stage of ['known', 'ready', 'ready', 'moved'] as const) turn(node.peer(1, stage));
+    for (const end = node.now + 60_000; node.now < end; node.now += 100) turn();
+    return probes.map((at) => at - 1000);
+  };
+  assert.deepEqual(run(false), [0, 1000, 2000, 3000]);
+  assert.deepEqual(run(true), [0]);
+});
+
 test('an SA of ours is known by all that makes it one', () => {
   const way = { local: '192.0.2.1' as Ip, remote: '192.0.2.2' as Ip, reqid: 7, directions: true };
-  const half: Half = { direction: 'out', spi: 300, cipher: 'aes-256-gcm' };
+  const half: Half = { direction: 'out', spi: 300, cipher: 'aes-256-gcm', encap: 'esp' };
   const sa: Sa = { ...saOf(way, half, { packets: 1, bytes: 1 }), counters };
   const find = (have: Sa, at = way, what = half) => sightOf(new Map([[saKey(have), have]]), at, undefined).find(what);
   assert.equal(find(sa), counters);
@@ -269,6 +382,10 @@ test('an SA of ours is known by all that makes it one', () => {
   ];
   for (const other of others) assert.equal(find({ ...sa, ...other }), 'other', JSON.stringify(other));
   assert.equal(find(sa, way, { ...half, cipher: 'chacha20-poly1305' }), 'other');
+  assert.equal(find(sa, way, { ...half, encap: 'udp' }), 'other');
+  const inUdp = saOf(way, { ...half, encap: 'udp' }, { packets: 1, bytes: 1 });
+  assert.deepEqual(inUdp.encap, { sport: 4500, dport: 4500 });
+  assert.equal(find({ ...inUdp, counters }, way, { ...half, encap: 'udp' }), counters);
   assert.deepEqual(saOf({ ...way, directions: false }, { ...half, direction: 'in' }, { packets: 1, bytes: 1 }), {
     src: '192.0.2.2',
     dst: '192.0.2.1',

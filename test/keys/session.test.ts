@@ -11,8 +11,19 @@ const ends = { cluster: 'clusteraaaaaaaaa' as ClusterId, self: { id: nodeId('a')
 const place = { boot: 'boot', ends };
 const { key, private: half } = newExchange();
 const abilities = { ciphers: ['aes-256-gcm' as const], fastAes: true };
-const own = { number: 3, key, private: half, index: 1, abilities, created: '', madeAt: 5, spent: false };
-const state: PairState = { own: { ...own, reason: 'first' }, peer: undefined, sessions: [], failures: 2 };
+const own: PairState['own'] = {
+  number: 3,
+  key,
+  private: half,
+  index: 1,
+  abilities,
+  encap: 'esp',
+  created: '',
+  madeAt: 5,
+  reason: 'first',
+  spent: false,
+};
+const state: PairState = { own, peer: undefined, sessions: [], failures: 2, blocked: true };
 const bytes = (of: Secret) => Buffer.from(of.reveal());
 const parse = (raw: Uint8Array, at = place) => parseSession(at, new Secret(Uint8Array.from(raw)));
 

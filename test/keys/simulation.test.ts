@@ -29,9 +29,9 @@ const links = (world: World) =>
   world.hosts.flatMap((host) => world.hosts.filter((other) => other !== host).map((peer) => ({ host, peer })));
 
 /** Some milliseconds: packets, then every agent's turns, in an order that changes. */
-function tick(world: World, ms = 20): void {
+function tick(world: World, ms = 20, quiet = false): void {
   world.pass(ms);
-  world.traffic();
+  if (!quiet) world.traffic();
   const all = links(world);
   while (all.length > 0) {
     const [link] = all.splice(world.random(all.length), 1);
@@ -43,9 +43,9 @@ function tick(world: World, ms = 20): void {
   }
 }
 
-function run(world: World, ms: number, each: () => void = () => {}): void {
+function run(world: World, ms: number, each: () => void = () => {}, quiet = false): void {
   for (const end = world.now + ms; world.now < end; ) {
-    tick(world);
+    tick(world, 20, quiet);
     each();
   }
 }
@@ -199,6 +199,110 @@ test('a reboot at every act: up again, with other keys', () => {
   }
 });
 
+test('ESP that does not pass, one way or both: UDP within seconds, with and without traffic, and then nothing is lost', () => {
+  for (const seed of seedsOf(2, 40)) {
+    for (const ways of [1, 2]) {
+      for (const quiet of [true, false]) {
+        const { world, hosts } = worldOf(3, seed);
+        const [a, b, c] = hosts as [Host, Host, Host];
+        world.store.delay = world.random(300);
+        world.flight = 1 + world.random(100);
+        if (seed % 2) settle(world);
+        world.filter(a, b, true);
+        if (ways === 2) world.filter(b, a, true);
+        // What was begun before is looked at with the next keys.
+        a.rekey.add(b);
+        run(world, 10_000, () => {}, quiet);
+        const encaps = links(world).map(({ host, peer }) => host.outcomes.get(peer)?.status.encap);
+        assert.deepEqual(encaps, ['udp', 'esp', 'udp', 'esp', 'esp', 'esp'], `seed ${seed}, ${ways} ways`);
+        assert.deepEqual([a.socket, b.socket, c.socket], [true, true, false]);
+        settle(world);
+        const before = clean(world);
+        // It stays so, although ESP would pass by now; and through a killed agent.
+        for (const [from, to] of [
+          [a, b],
+          [b, a],
+        ] as const)
+          world.filter(from, to, false);
+        a.kill();
+        for (const { host, peer } of links(world)) host.rekey.add(peer);
+        run(world, 5000);
+        settle(world);
+        assert.deepEqual(clean(world), before, `seed ${seed}, ${ways} ways`);
+        assert.equal(a.outcomes.get(b)?.status.encap, 'udp');
+        assert.equal(a.outcomes.get(c)?.status.encap, 'esp');
+      }
+    }
+  }
+});
+
+test('hosts that do not reach each other for a while, as they get new keys, are back in ESP with the next ones', () => {
+  const { world, hosts } = worldOf(2, 11);
+  const [a, b] = hosts as [Host, Host];
+  settle(world);
+  world.cut = true;
+  a.rekey.add(b);
+  run(world, 20_000);
+  assert.equal(a.outcomes.get(b)?.status.encap, 'udp');
+  const made = a.state(b)?.own.number ?? 0;
+  run(world, 60_000);
+  assert.equal(a.state(b)?.own.number, made, 'nothing is begun for that');
+  world.cut = false;
+  settle(world);
+  const before = clean(world);
+  b.rekey.add(a);
+  settle(world);
+  assert.deepEqual(clean(world), before);
+  assert.deepEqual(
+    [a, b].map((host) => host.outcomes.get(host === a ? b : a)?.status.encap),
+    ['esp', 'esp'],
+  );
+});
+
+test('at rest nobody probes, and a rotation costs each end four datagrams at most', () => {
+  const { world } = worldOf(3, 9);
+  run(world, 30_000, () => {}, true);
+  assert.equal(restless(world), undefined);
+  assert.equal(world.packets.probes, 4 * links(world).length);
+  run(world, 60_000, () => {}, true);
+  assert.equal(world.packets.probes, 4 * links(world).length);
+  assert.deepEqual([world.packets.lost, world.packets.blocked], [0, 0]);
+});
+
+test('settings that change under traffic, on either side or both: no packet is lost', () => {
+  for (const seed of seedsOf(3, 40)) {
+    const { world, hosts } = worldOf(2, seed);
+    world.store.delay = world.random(1000);
+    settle(world);
+    const before = clean(world);
+    for (let i = 0; i < 10; i++) {
+      for (const host of hosts)
+        if (world.random(2) === 0) host.encap = (['auto', 'esp', 'udp'] as const)[world.random(3)] ?? 'auto';
+      run(world, world.random(4000));
+    }
+    settle(world);
+    assert.deepEqual(clean(world), before, `seed ${seed}`);
+    const wished = hosts.some(({ encap }) => encap === 'udp') ? 'udp' : 'esp';
+    for (const { host, peer } of links(world)) assert.equal(host.outcomes.get(peer)?.status.encap, wished);
+  }
+});
+
+test('a port that somebody else has: what runs in ESP goes on, and UDP begins when it is free', () => {
+  const { world, hosts } = worldOf(3, 10);
+  const [a, b] = hosts as [Host, Host];
+  settle(world);
+  const before = clean(world);
+  b.taken = true;
+  a.encap = 'udp';
+  run(world, 60_000);
+  assert.equal(b.outcomes.get(a)?.status.trouble, 'no_udp_port');
+  assert.equal(a.outcomes.get(b)?.status.encap, 'esp');
+  b.taken = false;
+  settle(world);
+  assert.deepEqual(clean(world), before);
+  assert.equal(b.outcomes.get(a)?.status.encap, 'udp');
+});
+
 test('faults of every kind: all laws hold, and what is left comes to rest', () => {
   const counts = {
     kills: 0,
@@ -211,6 +315,8 @@ test('faults of every kind: all laws hold, and what is left comes to rest', () =
     changed: 0,
     wiped: 0,
     flushed: 0,
+    filtered: 0,
+    forced: 0,
   };
   const seeds = seedsOf(10, 400);
   let generations = 0;
@@ -248,6 +354,13 @@ test('faults of every kind: all laws hold, and what is left comes to rest', () =
       },
       wiped: () => any().run.clear(),
       flushed: () => any().kernel.sas.clear(),
+      filtered: () => {
+        const [from, to] = [any(), any()];
+        if (from !== to) world.filter(from, to, !world.filtered.get(from)?.has(to));
+      },
+      forced: () => {
+        any().encap = (['auto', 'auto', 'esp', 'udp'] as const)[world.random(4)] ?? 'auto';
+      },
     };
     try {
       const names = Object.keys(faults) as (keyof typeof counts)[];
@@ -267,7 +380,10 @@ test('faults of every kind: all laws hold, and what is left comes to rest', () =
       for (const host of hosts) {
         host.kernel.failing = 0;
         host.killIn = undefined;
+        if (host.encap === 'esp') host.encap = 'auto';
       }
+      // ESP that does not pass now would be found with the next keys.
+      world.filtered.clear();
       settle(world, 180_000);
       generations += world.secrets.length;
       packets += world.packets.arrived;

@@ -5,6 +5,7 @@ import type { Announcement } from '../../src/keys/announcement.ts';
 import { announce, follows, verifyAnnouncement } from '../../src/keys/announcement.ts';
 import { ciphers } from '../../src/keys/cipher.ts';
 import { deriveKey, infoOf } from '../../src/keys/derive.ts';
+import { encaps } from '../../src/keys/encap.ts';
 import type { ExchangeKey } from '../../src/keys/exchange.ts';
 import { exchangeKeyOf, newExchange, sharedSecret } from '../../src/keys/exchange.ts';
 import type { IdentityKey } from '../../src/keys/identity.ts';
@@ -45,6 +46,7 @@ const saying = {
   generation: 7,
   key: exchangeKeyOf(aliceHalf()),
   abilities: { ciphers, fastAes: true },
+  encap: encaps[0],
   created: '2026-01-02T03:04:05.678Z',
 };
 const ends = { cluster, from: a, to: b };
@@ -83,18 +85,19 @@ test('derivation', () => {
   const alice = { node: a, generation: 7, key: exchangeKeyOf(aliceHalf()) };
   const bob = { node: b, generation: 513, key: bobKey };
   const keys = new Set<string>();
-  for (const cipher of ciphers) {
+  const agreed = ciphers.flatMap((cipher) => encaps.map((encap) => ({ cipher, encap })));
+  for (const choice of agreed) {
     for (const [from, to] of [
       [alice, bob],
       [bob, alice],
     ] as const) {
-      const direction = { cluster, from, to, cipher };
+      const direction = { cluster, from, to, ...choice };
       const key = hex(deriveKey(shared, direction).reveal());
       keys.add(key);
       lines.push('', infoOf(direction).trimEnd(), `key  ${key.slice(0, 64)}`, `salt ${key.slice(64)}`);
     }
   }
-  assert.equal(keys.size, 4);
+  assert.equal(keys.size, 8);
   golden('keys/derivation', `${lines.join('\n')}\n`);
 });
 
@@ -102,7 +105,7 @@ test('every input of the derivation makes another key', () => {
   const shared = secret('11'.repeat(32));
   const from = { node: a, generation: 7, key: exchangeKeyOf(aliceHalf()) };
   const to = { node: b, generation: 8, key: bobKey };
-  const base = { cluster, from, to, cipher: ciphers[0] };
+  const base = { cluster, from, to, cipher: ciphers[0], encap: encaps[0] };
   const others = [
     base,
     { ...base, cluster: 'clusterbbbbbbbbb' as ClusterId },
@@ -115,6 +118,7 @@ test('every input of the derivation makes another key', () => {
     { ...base, to: { ...to, key: from.key } },
     { ...base, from: to, to: from },
     { ...base, cipher: ciphers[1] },
+    { ...base, encap: encaps[1] },
   ];
   const keys = others.map((direction) => hex(deriveKey(shared, direction).reveal()));
   assert.equal(new Set(keys).size, others.length);
@@ -154,6 +158,7 @@ test('announcements and fingerprints', () => {
         ...saying,
         index: lastIndex,
         abilities: { ciphers: ['chacha20-poly1305'], fastAes: false },
+        encap: 'udp',
         heard: { ...heard, stage: 'moved' },
       },
     ),
@@ -224,6 +229,7 @@ test('announcements only go forward', () => {
   assert.equal(follows(first, { ...first, key: bobKey }), 'contradictory');
   assert.equal(follows(first, { ...first, index: 2 }), 'contradictory');
   assert.equal(follows(first, { ...first, abilities: { ciphers, fastAes: false } }), 'contradictory');
+  assert.equal(follows(first, { ...first, encap: 'udp' }), 'contradictory');
   assert.equal(follows(first, said({ heard: { generation: 1, key: saying.key, stage: 'ready' } })), 'contradictory');
   assert.equal(follows(first, { ...first, generation: 9, identity: two.key }), 'identity_changed');
 });

@@ -28,6 +28,18 @@ async function refusals(host: Host): Promise<Record<string, number>> {
   return Object.fromEntries(counts.filter(([, count]) => count > 0));
 }
 
+/** The longest part of it that grep can look for. */
+function withoutLines(key: Buffer): Buffer {
+  const parts: Buffer[] = [];
+  let from = 0;
+  for (let i = 0; i <= key.length; i++) {
+    if (i < key.length && key[i] !== 0x0a && key[i] !== 0) continue;
+    parts.push(key.subarray(from, i));
+    from = i + 1;
+  }
+  return parts.sort((a, b) => b.length - a.length)[0] ?? key;
+}
+
 const pairs = async (host: Host): Promise<readonly PairJson[]> => (await host.json<Status>('status')).encryption.peers;
 
 describe('a whole life, seen on the wire', () => {
@@ -126,7 +138,7 @@ describe('a whole life, seen on the wire', () => {
       assert.equal((await host.guest.ok(`${processes} || true`)).trim(), '0');
       // In raw bytes, too: what is agreed is kept in /run, and the cached view on disk. The control is found.
       for (const key of secrets.slice(0, 4)) {
-        const pattern = [...key.subarray(0, 16)].map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('');
+        const pattern = [...withoutLines(key)].map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('');
         await host.guest.write('/run/control', key);
         const found = await host.guest.ok(`LC_ALL=C grep -rlaP '${pattern}' /run/control /var/lib/warren /run/warren`);
         assert.equal(found, '/run/control\n');
@@ -149,6 +161,22 @@ describe('a whole life, seen on the wire', () => {
       assert.match(dump, /^\d{4,}\n\d+\n/, 'the dump has what is looked through');
       assert.equal(await host.guest.ok('grep -iaFcf /run/needles /run/dump || true'), '0\n');
     }
+  });
+
+  test('a host that may use one cipher only, and changes keys every ten seconds: so do its pairs, and nothing is lost', async () => {
+    const [a1, b1, c1] = ends as [(typeof ends)[0], (typeof ends)[0], (typeof ends)[0]];
+    const running = await traffic(cluster, [
+      { from: c1, to: a1, family: 4 },
+      { from: b1, to: c1, family: 6 },
+    ]);
+    await cluster.c.stopAgent();
+    await cluster.c.startAgent('--cipher aes-256-gcm --rekey-interval 10');
+    const ciphers = async () => (await pairs(cluster.b)).map(({ node, cipher }) => `${node} ${cipher}`);
+    await waitFor(async () => (await ciphers()).includes('c aes-256-gcm'), { what: 'b to use AES with c' });
+    const generation = async () => (await pairs(cluster.b)).find(({ node }) => node === 'c')?.generation ?? 0;
+    const before = await generation();
+    await waitFor(async () => (await generation()) > before, { what: 'new keys by time', timeout: 14_000 });
+    await complete(cluster, running, 50);
   });
 
   test('after the last endpoint nothing of IPsec is left', async () => {

@@ -13,8 +13,11 @@ import type { EndpointJson, NetworkJson, NodeJson } from '../../src/control/pres
 import { Cluster, type Host, type Status } from '../support/cluster.ts';
 import { waitFor } from '../support/wait.ts';
 
-for (const brNetfilter of [false, true]) {
-  describe(`br_netfilter ${brNetfilter ? 'on' : 'off'}`, () => {
+for (const { brNetfilter, encrypted, mtu } of [
+  { brNetfilter: false, encrypted: true, mtu: 1416 },
+  { brNetfilter: true, encrypted: false, mtu: 1450 },
+]) {
+  describe(`${encrypted ? 'encrypted' : 'plain'}, br_netfilter ${brNetfilter ? 'on' : 'off'}`, () => {
     let cluster: Cluster;
     const attached: { host: Host; netns: string; endpoint: EndpointJson }[] = [];
     before(async () => {
@@ -35,10 +38,12 @@ for (const brNetfilter of [false, true]) {
     });
 
     test('two namespaces on each host, reachable the moment attach returns', async () => {
-      const app = await cluster.network('app --subnet 10.9.0.0/16 --subnet fd09::/64');
+      const app = await cluster.a.json<NetworkJson>(
+        `network create app --subnet 10.9.0.0/16 --subnet fd09::/64 --encrypt=${encrypted}`,
+      );
       assert.deepEqual(
         [app.subnets, app.gateway, app.mtu],
-        [['10.9.0.0/16', 'fd09::/64'], ['10.9.0.1', 'fd09::1'], 1450],
+        [['10.9.0.0/16', 'fd09::/64'], ['10.9.0.1', 'fd09::1'], mtu],
       );
       for (const n of [1, 2]) {
         for (const host of cluster.hosts) {
@@ -74,7 +79,7 @@ for (const brNetfilter of [false, true]) {
       const { guest } = cluster.a;
       const [link] =
         await guest.json<{ mtu: number; address: string; operstate: string }[]>('ip -n a1 -j link show eth0');
-      assert.deepEqual([link?.mtu, link?.address, link?.operstate], [1450, first?.endpoint.mac, 'UP']);
+      assert.deepEqual([link?.mtu, link?.address, link?.operstate], [mtu, first?.endpoint.mac, 'UP']);
       for (const gateway of ['10.9.0.1', 'fd09::1'])
         assert.equal((await cluster.a.inside('a1', `ping -n -c1 -W2 ${gateway}`)).code, 0, gateway);
       assert.match(await guest.ok('ip -n a1 route'), /^default via 10\.9\.0\.1 dev eth0/m);
@@ -87,23 +92,29 @@ for (const brNetfilter of [false, true]) {
         [b1[0], 28],
         [b1[1], 48],
       ] as const) {
-        const fits = await cluster.a.inside('a1', `ping -n -c1 -W2 -M do -s ${1450 - headers} ${address}`);
+        const fits = await cluster.a.inside('a1', `ping -n -c1 -W2 -M do -s ${mtu - headers} ${address}`);
         assert.equal(fits.code, 0, fits.stdout + fits.stderr);
-        const more = await cluster.a.inside('a1', `ping -n -c1 -W2 -M do -s ${1450 - headers + 1} ${address}`);
+        const more = await cluster.a.inside('a1', `ping -n -c1 -W2 -M do -s ${mtu - headers + 1} ${address}`);
         assert.notEqual(more.code, 0);
       }
     });
 
-    test('it travels as VXLAN on the plain port, with our vni', async () => {
+    const form = encrypted ? 'ESP, nothing in clear' : 'VXLAN on the plain port, with our vni';
+    test(`it travels as ${form}`, async () => {
       const file = join(cluster.lab.share, 'overlay.pcap');
       await cluster.lab.capture(file);
       const b1 = attached.find(({ netns }) => netns === 'b1')?.endpoint;
       assert.equal((await cluster.a.inside('a1', `ping -n -c3 -i0.2 -W2 ${b1?.addresses[0]}`)).code, 0);
       await cluster.lab.net('pcap off');
-      const text = execFileSync('tcpdump', ['-nr', file, '-T', 'vxlan', 'udp port 4790'], {
+      const text = execFileSync('tcpdump', ['-nr', file, '-T', 'vxlan', 'esp or udp port 4789 or udp port 4790'], {
         encoding: 'utf8',
         stdio: ['ignore', 'pipe', 'ignore'],
       });
+      if (encrypted) {
+        assert.match(text, /10\.77\.0\.1 > 10\.77\.0\.2: ESP\(spi=0x[0-9a-f]{8},seq=0x/);
+        assert.doesNotMatch(text, /VXLAN/);
+        return;
+      }
       assert.match(
         text,
         /10\.77\.0\.1\.\d+ > 10\.77\.0\.2\.4790: VXLAN, flags \[I\] \(0x08\), vni 1048576\n.*ICMP echo request/,

@@ -1,12 +1,13 @@
 /**
  * A lab's directory below the temporary directory: sockets, consoles, and what the guests see as /lab.
- * Its name says who owns it, `warren-lab-PID-STARTTIME-XXXXXX`, so that a later lab can tell a dead owner's from a living one's.
+ * Its name says who owns it, `warren-lab-PIDNS-PID-STARTTIME-XXXXXX`, so that a later lab can tell a dead owner's from a living
+ * one's. Of another PID namespace (a bench runs in one of its own) nothing can be told, and nothing is touched.
  */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-const prefix = 'warren-lab-';
+const prefix = `warren-lab-${/\d+/.exec(readlinkSync('/proc/self/ns/pid'))?.[0]}-`;
 const live = new Set<RunDir>();
 
 /** Start time of a process in clock ticks since boot; undefined when it is gone or a zombie. A pid alone may be somebody else by now. */

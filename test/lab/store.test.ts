@@ -45,11 +45,16 @@ async function survives(harm: () => Promise<void>): Promise<void> {
   const running = await pings();
   const began = performance.now();
   await harm();
-  const [listed, known] = await Promise.all([
-    cluster.a.json<EndpointJson[]>('endpoint ls'),
-    cluster.b.json<NetworkJson[]>('network ls'),
-  ]);
-  assert.deepEqual(listed.map(short).sort(), endpoints.map(short).sort());
+  // A wish that the store took when nobody waited for it any more is withdrawn as soon as its node hears of it.
+  await waitFor(
+    async () => {
+      const listed = await cluster.a.json<EndpointJson[]>('endpoint ls');
+      assert.deepEqual(listed.map(short).sort(), endpoints.map(short).sort());
+      return true;
+    },
+    { what: 'the list to be as before', timeout: 5000 },
+  );
+  const known = await cluster.b.json<NetworkJson[]>('network ls');
   assert.deepEqual(
     known.map(({ endpoints: _, ...each }) => each),
     networks.map(({ endpoints: _, ...each }) => each),

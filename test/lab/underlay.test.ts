@@ -32,7 +32,7 @@ before(async () => {
   assert.match(wrong.stderr, /runs over IPv6.*fd77::2/);
   await second.init('--store-file /tmp/store --advertise fd77::2');
   for (const host of hosts()) await host.startAgent('--resync 0');
-  await first.json('network create app --encrypt=false --subnet 10.9.0.0/16 --subnet fd09::/64');
+  await first.json('network create app --subnet 10.9.0.0/16 --subnet fd09::/64');
   for (const host of hosts()) endpoints.push(await host.attach('app', `${host.name}1`));
 });
 after(() => lab?.stop());
@@ -46,21 +46,21 @@ async function pings(size = 56): Promise<void> {
   }
 }
 
-test('over IPv6: both families inside, VXLAN outside', async () => {
+test('over IPv6: both families inside, ESP outside', async () => {
   const file = join(lab.share, 'six.pcap');
   await lab.capture(file);
   assert.deepEqual(
     endpoints.map(({ mtu, vtep }) => [mtu, vtep]),
     [
-      [1430, 'fd77::1'],
-      [1430, 'fd77::2'],
+      [1396, 'fd77::1'],
+      [1396, 'fd77::2'],
     ],
   );
-  await pings(1430);
+  await pings(1396);
   await lab.net('pcap off');
   const read = (filter: string) => execFileSync('tcpdump', ['-nr', file, filter], { encoding: 'utf8', stdio: 'pipe' });
-  assert.match(read('ip6 and udp port 4790'), /fd77::1\.\d+ > fd77::2\.4790: VXLAN/);
-  assert.equal(read('ip and udp port 4790'), '');
+  assert.match(read('ip6 and esp'), /fd77::1 > fd77::2: ESP\(spi=/);
+  assert.equal(read('udp port 4789 or udp port 4790 or (ip and esp)'), '');
 });
 
 test('an underlay whose MTU falls and rises: endpoints follow, nobody is dropped', async () => {
@@ -70,8 +70,8 @@ test('an underlay whose MTU falls and rises: endpoints follow, nobody is dropped
   const before = await Promise.all(hosts().map(inside));
   const ping = second.guest.spawn(`exec ip netns exec b1 ping -n -i 0.02 ${endpoints[0]?.addresses[0]}`);
   for (const [underlay, expected] of [
-    [1400, 1330],
-    [1500, 1430],
+    [1400, 1296],
+    [1500, 1396],
   ] as const) {
     await second.guest.ok(`ip link set eth0 mtu ${underlay}`);
     await waitFor(async () => (await Promise.all(hosts().map(inside))).every((link) => link?.mtu === expected), {

@@ -23,7 +23,13 @@ export type Status = {
   networks: number;
   endpoints: number;
   reconcile: { lastAt: string; ok: boolean; pending: number; lastError: string | null };
-  encryption: { able: boolean; trouble: string | null; ciphers: readonly string[]; peers: readonly PairJson[] };
+  encryption: {
+    able: boolean;
+    trouble: string | null;
+    ciphers: readonly string[];
+    holder: { up: boolean; pid: number | null; trouble: string | null } | null;
+    peers: readonly PairJson[];
+  };
   kernel: { features: Record<string, boolean> };
   agent: { pid: number };
 };

@@ -3,6 +3,7 @@ import type { SaCounters } from '../../src/kernel/state.ts';
 import type { Verdict } from '../../src/keys/announcement.ts';
 import { announce, verifyAnnouncement } from '../../src/keys/announcement.ts';
 import type { Abilities } from '../../src/keys/cipher.ts';
+import type { EncapSetting } from '../../src/keys/encap.ts';
 import { exchangeKeyOf } from '../../src/keys/exchange.ts';
 import type { Identity } from '../../src/keys/identity.ts';
 import type { Ends, Limits, Outcome, PairState } from '../../src/keys/pair.ts';
@@ -41,11 +42,15 @@ export class World {
   readonly secrets: { half: Secret; host: Host; life: number }[] = [];
   /** Milliseconds a packet is under way. */
   flight = 5;
-  packets = { sent: 0, blocked: 0, lost: 0, arrived: 0 };
+  packets = { sent: 0, blocked: 0, lost: 0, arrived: 0, probes: 0 };
+  /** Does nothing pass between hosts? */
+  cut = false;
+  /** Does something on the way from one to the other drop protocol 50? */
+  readonly filtered = new Map<Host, Set<Host>>();
   /** Signing and verifying the same again would be most of the work. */
   readonly signed = new Map<string, string>();
   readonly verdicts = new Map<string, Verdict>();
-  readonly #flying: { at: number; from: Host; to: Host; spi: number; key: string }[] = [];
+  readonly #flying: { at: number; from: Host; to: Host; sa: KernelSa }[] = [];
   #drawn = 0;
   readonly random: (limit: number) => number;
 
@@ -69,12 +74,20 @@ export class World {
     return { key: exchangeKeyOf(half), private: half };
   }
 
-  /** One packet each way between all that are up. */
-  traffic(): void {
-    for (const from of this.hosts) for (const to of this.hosts) if (from !== to) this.#send(from, to);
+  /** From then on, one way. */
+  filter(from: Host, to: Host, drops: boolean): void {
+    const all = this.filtered.get(from) ?? new Set();
+    this.filtered.set(from, all);
+    if (drops) all.add(to);
+    else all.delete(to);
   }
 
-  #send(from: Host, to: Host): void {
+  /** One packet each way between all that are up. */
+  traffic(): void {
+    for (const from of this.hosts) for (const to of this.hosts) if (from !== to) this.send(from, to);
+  }
+
+  send(from: Host, to: Host): void {
     const spi = from.kernel.policies.get(to);
     const sa = spi === undefined ? undefined : from.kernel.find('out', spi, to);
     this.packets.sent++;
@@ -84,7 +97,7 @@ export class World {
     }
     sa.packets++;
     sa.bytes += 100;
-    this.#flying.push({ at: this.now + this.flight, from, to, spi: sa.spi, key: sa.key });
+    this.#flying.push({ at: this.now + this.flight, from, to, sa: { ...sa } });
   }
 
   pass(ms: number): void {
@@ -92,9 +105,14 @@ export class World {
     while (this.#flying[0] && this.#flying[0].at <= this.now) {
       const packet = this.#flying.shift();
       if (!packet) break;
-      const sa = packet.to.kernel.find('in', packet.spi, packet.to);
-      if (sa && sa.key === packet.key && sa.src === packet.from) this.packets.arrived++;
-      else this.packets.lost++;
+      const { from, to, sa: sent } = packet;
+      const sa = to.kernel.find('in', sent.spi, to);
+      const passes = sent.encap === 'udp' ? to.socket : !this.filtered.get(from)?.has(to);
+      if (passes && !this.cut && sa && sa.key === sent.key && sa.src === from) {
+        assert.equal(sa.encap, sent.encap, 'one key with two encapsulations');
+        sa.packets++;
+        this.packets.arrived++;
+      } else this.packets.lost++;
     }
   }
 }
@@ -190,6 +208,7 @@ class FakeXfrm {
       this.failing--;
       return false;
     }
+    assert.ok(half.encap === 'esp' || this.#host.socket, 'in UDP, and nobody takes it out of that');
     assert.ok(!this.sas.has(name), `SPI ${half.spi} is taken at host ${dst.index}: not unique at the receiver`);
     const use = `${src.index} to ${dst.index}, ${half.spi}`;
     const known = this.#world.ledger.get(key);
@@ -215,10 +234,11 @@ class FakeXfrm {
     });
     return {
       tx: this.policies.get(peer),
-      find: ({ direction, spi, cipher }) => {
+      find: ({ direction, spi, cipher, encap }) => {
         const sa = this.sas.get(`${direction === 'out' ? peer.index : this.#host.index} ${spi}`);
         if (!sa) return undefined;
-        return sa.direction === direction && sa.cipher === cipher ? counters(sa) : 'other';
+        const same = sa.direction === direction && sa.cipher === cipher && sa.encap === encap;
+        return same ? counters(sa) : 'other';
       },
     };
   }
@@ -233,6 +253,11 @@ export class Host {
   readonly world: World;
   readonly identity: Identity;
   abilities: Abilities;
+  encap: EncapSetting = 'auto';
+  /** Is ESP taken out of UDP? */
+  socket = false;
+  /** Another has its port. */
+  taken = false;
   kernel: FakeXfrm;
   /** /run: what outlives an agent, and not a boot. */
   run = new Map<Host, Uint8Array>();
@@ -284,6 +309,7 @@ export class Host {
     this.boot++;
     this.bootedAt = this.world.now;
     this.kernel = new FakeXfrm(this.world, this);
+    this.socket = false;
     this.run = new Map();
   }
 
@@ -313,6 +339,8 @@ export class Host {
       announcement,
       index: this.index,
       abilities: this.abilities,
+      encap: this.encap,
+      socket: this.socket,
       floor: own?.ok ? own.announcement.generation : 0,
       rekey: this.rekey.delete(peer),
       limits: this.limits,
@@ -344,12 +372,20 @@ export class Host {
       this.kernel.sas.delete(name);
     }
     this.#act();
+    if (outcome.probe) {
+      this.world.packets.probes++;
+      this.world.send(this, peer);
+    }
     if (outcome.saying) {
       const ends = { cluster, from: this.id, to: peer.id };
       const said = JSON.stringify([ends, outcome.saying]);
       const text = this.world.signed.get(said) ?? announce(this.identity, ends, outcome.saying);
       this.world.signed.set(said, text);
       this.world.store.write(this, peer, text);
+    }
+    if (outcome.socket && !this.socket && !this.taken) {
+      this.socket = true;
+      return false;
     }
     return outcome.again === undefined || outcome.again > this.world.now - this.bootedAt;
   }

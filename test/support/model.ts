@@ -10,6 +10,7 @@ export type Network = {
   vipPools: readonly string[];
   gateway: readonly string[];
   mtu: number;
+  encrypted: boolean;
   internal: boolean;
   /** Its removal was not answered. */
   doubtful?: boolean;
@@ -66,8 +67,14 @@ export class Model {
     return this.networks.filter((network) => this.of(network).some((endpoint) => endpoint.node === node));
   }
 
-  created({ id, name, vni, subnets, vipPools, gateway, mtu, internal }: NetworkRow): void {
-    this.networks.push({ id, name, vni, subnets, vipPools, gateway, mtu, internal });
+  /** Other hosts that hold one of these networks. */
+  peers(node: string, networks: readonly Network[]): string[] {
+    const nodes = networks.flatMap((network) => this.of(network).map((endpoint) => endpoint.node));
+    return [...new Set(nodes)].filter((other) => other !== node).sort();
+  }
+
+  created({ id, name, vni, subnets, vipPools, gateway, mtu, encrypted, internal }: NetworkRow): void {
+    this.networks.push({ id, name, vni, subnets, vipPools, gateway, mtu, encrypted, internal });
   }
 
   removed(network: Network): void {

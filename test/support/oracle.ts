@@ -14,6 +14,7 @@ export type Listing = {
   inspected: { name: string; members: string[]; usage: { subnet: string; used: number }[] }[];
 };
 const underlay: Record<string, string> = { a: '10.77.0.1', b: '10.77.0.2', c: '10.77.0.3' };
+const encryptedPort = 4789;
 const plainPort = 4790;
 export const namespaceOf = (network: Network): string => `warren-${network.vni}`;
 const family = (address: string): 4 | 6 => (address.includes(':') ? 6 : 4);
@@ -35,11 +36,14 @@ export function differences(want: readonly string[], have: readonly string[]): s
 export function wantedKernel(model: Model, node: string): string[] {
   const here = model.on(node);
   const open = here.some(({ internal }) => !internal);
+  const [secret, plain] = [true, false].map((encrypted) => here.filter((each) => each.encrypted === encrypted));
   return [
     ...model.containers.filter((each) => each.node === node).map(({ netns }) => `netns ${netns}`),
+    ...(open || plain?.length ? ['host nft table warren'] : []),
+    ...(plain?.length ? [wantedMembers(model.peers(node, plain))] : []),
+    ...(secret?.length ? wantedIpsec(node, model.peers(node, secret)) : []),
     ...(open
       ? [
-          'host nft table warren',
           'host nft forward: oifname == wup* state in new drop',
           'host nft egress: iifname == wup* oifname != wup* masquerade',
         ]
@@ -51,9 +55,33 @@ export function wantedKernel(model: Model, node: string): string[] {
   ];
 }
 
+function wantedMembers(peers: readonly string[]): string {
+  const addresses = peers.map((peer) => underlay[peer]);
+  return `host nft members: dport == ${plainPort} ${addresses.length > 0 ? `saddr != ${addresses} ` : ''}drop`;
+}
+
+/** The guard, and with each peer policies and SAs both ways. */
+function wantedIpsec(node: string, peers: readonly string[]): string[] {
+  const self = underlay[node];
+  const everything = `0.0.0.0/0 0.0.0.0/0 udp ${encryptedPort}`;
+  return [
+    'host nft table warren_guard',
+    `host nft input: dport == ${encryptedPort} ipsec == false drop`,
+    `host nft output: dport == ${encryptedPort} ipsec == false drop`,
+    `host policy in ${everything} block 2`,
+    `host policy out ${everything} block 2`,
+    ...peers.flatMap((peer) => [
+      `host policy in ${underlay[peer]}/32 ${self}/32 udp ${encryptedPort} allow 1 esp`,
+      `host policy out ${self}/32 ${underlay[peer]}/32 udp ${encryptedPort} allow 1 esp by an SA`,
+      `host sa ${underlay[peer]} ${self}`,
+      `host sa ${self} ${underlay[peer]}`,
+    ]),
+  ];
+}
+
 function wantedNetwork(model: Model, node: string, network: Network): string[] {
   const ns = namespaceOf(network);
-  const vxlan = `vxlan ${network.vni} port ${plainPort} local ${underlay[node]} learning false proxy true`;
+  const vxlan = `vxlan ${network.vni} port ${network.encrypted ? encryptedPort : plainPort} local ${underlay[node]} learning false proxy true`;
   const egress = [
     `host link wup${network.vni} up mtu 1500`,
     `${ns} up0 up mtu 1500`,
@@ -109,13 +137,14 @@ const global = (link: Link): string[] =>
     );
 
 /** The facts found in one host's kernel. `before` names the links that were there before us. */
-export function foundKernel({ host, namespaces }: Kernel, before: ReadonlySet<string>): string[] {
+export function foundKernel({ host, namespaces, ipsec }: Kernel, before: ReadonlySet<string>): string[] {
   const ours = host.links.filter(({ ifname }) => !before.has(ifname));
   return [
     ...[...namespaces.keys()].map((name) => `netns ${name}`),
     ...ours.map((link) => `host link ${link.ifname} ${state(link)}`),
     ...host.tables.map((name) => `host nft table ${name}`),
     ...host.rules.map((rule) => `host nft ${rule}`),
+    ...ipsec.map((fact) => `host ${fact}`),
     ...[...namespaces].flatMap(([name, space]) =>
       name.startsWith('warren-') ? foundNetwork(name, space, host, namespaces) : foundInside(name, space),
     ),
@@ -216,8 +245,8 @@ export function foundListing({ networks, endpoints, inspected }: Listing): strin
   ];
 }
 
-const networkLine = ({ id, name, vni, subnets, gateway, mtu, internal, endpoints }: NetworkRow): string =>
-  `network ${id} ${name} ${vni} ${subnets} ${gateway} mtu ${mtu} internal ${internal}: ${endpoints}`;
+const networkLine = ({ id, name, vni, subnets, gateway, mtu, encrypted, internal, endpoints }: NetworkRow): string =>
+  `network ${id} ${name} ${vni} ${subnets} ${gateway} mtu ${mtu} encrypted ${encrypted} internal ${internal}: ${endpoints}`;
 const endpointLine = (row: EndpointRow): string =>
   `endpoint ${row.id} ${row.network}/${row.name} ${row.node} ${row.netns} ${row.ifname} ${row.addresses} ${row.mac} mtu ${row.mtu} vtep ${row.vtep} ${row.state}`;
 

@@ -2,7 +2,7 @@
 import type { Host } from './cluster.ts';
 import type { Endpoint, Model } from './model.ts';
 
-const perHost = 4;
+const perHost = 6;
 /** Who spoke with the one that had an address before looks for it at the old MAC for so long. */
 const forgetMs = 60_000;
 
@@ -14,7 +14,10 @@ export function pairs(model: Model, next: (limit: number) => number): Pair[] {
     const here = model.endpoints.filter((endpoint) => endpoint.node === node);
     for (let i = 0; i < perHost; i++) {
       const from = here[next(here.length)] as Endpoint;
-      const to = model.endpoints[next(model.endpoints.length)] as Endpoint;
+      // Half of them where an answer is expected: of five networks most pairs share none.
+      const mates = model.endpoints.filter(({ network }) => network === from.network);
+      const among = i % 2 === 0 ? mates : model.endpoints;
+      const to = among[next(among.length)] as Endpoint;
       if ([from, to].some(({ heir = 0 }) => Date.now() - heir < forgetMs)) continue;
       const address = to.addresses[next(to.addresses.length)] as string;
       const known = model.in({ node, netns: from.netns }).flatMap(({ network }) => model.network(network) ?? []);

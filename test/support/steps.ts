@@ -252,14 +252,15 @@ export class Round {
     const subnets = this.#pick([[], [], [four], [six], [four, six], [`10.10.${n}.0/29`]]) as string[];
     const internal = this.#chance(30);
     const allowOverlap = subnets.length > 0 && this.#chance(40);
+    const encrypted = this.#chance(60);
     const mtu = this.#chance(15) ? 1400 : 'auto';
     const argv = [
-      `network create ${name} --encrypt=false --mtu ${mtu}`,
+      `network create ${name} --encrypt=${encrypted} --mtu ${mtu}`,
       ...subnets.map((subnet) => `--subnet ${subnet}`),
       ...(internal ? ['--internal'] : []),
       ...(allowOverlap ? ['--allow-overlap'] : []),
     ];
-    const params = { name, subnets, internal, allowOverlap, mtu, encrypted: false };
+    const params = { name, subnets, internal, allowOverlap, mtu, encrypted };
     const step = this.#request(host, argv.join(' '), 'network.create', params);
     const overlapping = this.#model.networks.filter((network) =>
       subnets.some((cidr) => network.subnets.includes(cidr)),
@@ -275,7 +276,8 @@ export class Round {
       for (const network of overlapping) this.#busy.add(network);
     }
     this.#claim(step, `network ${name}`, 'name_taken');
-    for (const cidr of allowOverlap ? [] : subnets) this.#claim(step, `subnet ${cidr}`, 'subnet_overlap');
+    // One that may overlap is in the way of one that may not.
+    for (const cidr of subnets) this.#claim(step, `subnet ${cidr}`, 'subnet_overlap');
     step.learn = (row) => this.#model.created(row as NetworkRow);
     step.doubt = () => this.#model.maybeNetworks.push(name);
     return step;
@@ -337,6 +339,9 @@ export class Round {
       `m=${remote}; [ -z "$m" ] || bridge -n ${ns} fdb del $m dev vx0 master`,
       `ip -n ${ns} neigh flush dev vx0 nud all`,
       `n=${neighbour}; [ -z "$n" ] || ip -n ${ns} neigh del $n dev vx0`,
+      ...(network.encrypted
+        ? ['ip xfrm policy flush', 'ip xfrm state flush', 'nft delete table inet warren_guard', 'nft flush ruleset']
+        : []),
       ...(network.internal
         ? []
         : [

@@ -3,11 +3,18 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import type { Cluster } from './cluster.ts';
 
-export type Seen = { clear: number; plain: number; esp: number };
+/** `count`: packets that a filter of tcpdump(8) takes. */
+export type Seen = {
+  clear: number;
+  plain: number;
+  esp: number;
+  udp: number;
+  count(filter: string): number;
+};
 
 let files = 0;
 
-/** Captures while `work` runs: VXLAN of the encrypted port in clear, VXLAN of the plain port, ESP. */
+/** Captures while `work` runs: VXLAN of the encrypted port in clear, VXLAN of the plain port, ESP, ESP in UDP. */
 export async function captured(cluster: Cluster, work: () => Promise<void>): Promise<Seen> {
   const file = join(cluster.lab.share, `wire${++files}.pcap`);
   await cluster.lab.capture(file);
@@ -24,5 +31,6 @@ export async function captured(cluster: Cluster, work: () => Promise<void>): Pro
     });
     return text.split('\n').filter((line) => line !== '').length;
   };
-  return { clear: count('udp dst port 4789'), plain: count('udp dst port 4790'), esp: count('esp') };
+  const [clear, plain] = [count('udp dst port 4789'), count('udp dst port 4790')];
+  return { clear, plain, esp: count('esp'), udp: count('udp dst port 4500'), count };
 }

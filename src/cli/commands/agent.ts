@@ -1,9 +1,10 @@
-import type { Cipher } from '../../keys/cipher.ts';
 import { ciphers } from '../../keys/cipher.ts';
+import { encapSettings } from '../../keys/encap.ts';
 import { WarrenError } from '../../model/error.ts';
 import { given } from '../ask.ts';
 import { command } from '../command.ts';
 import { requireRoot } from '../root.ts';
+import { encapOption, oneOf } from '../setting.ts';
 
 export default command({
   options: (yargs) =>
@@ -18,7 +19,8 @@ export default command({
         describe: 'seconds until a pair of hosts agrees on new keys',
         defaultDescription: '3600',
       })
-      .option('cipher', { choices: ciphers, describe: 'use this one only', defaultDescription: 'the faster one' }),
+      .option('cipher', { choices: ciphers, describe: 'use this one only', defaultDescription: 'the faster one' })
+      .option('encap', encapOption),
   run: async (args) => {
     requireRoot();
     const [{ Agent }, { methodsOf }, { isVerbose, pathsOf, requireConfig }, { openLog }] = await Promise.all([
@@ -29,12 +31,13 @@ export default command({
     ]);
     const paths = pathsOf(args);
     const config = requireConfig(paths.config);
-    const { WARREN_RESYNC, WARREN_REKEY_INTERVAL, WARREN_CIPHER } = process.env;
+    const { WARREN_RESYNC, WARREN_REKEY_INTERVAL } = process.env;
     const resync = seconds('--resync', args.resync ?? WARREN_RESYNC, 0);
     const rekeyInterval = seconds('--rekey-interval', args.rekeyInterval ?? WARREN_REKEY_INTERVAL, 10);
-    const cipher = args.cipher ?? cipherOf(WARREN_CIPHER);
+    const cipher = args.cipher ?? oneOf(ciphers, 'WARREN_CIPHER');
+    const encap = args.encap ?? oneOf(encapSettings, 'WARREN_ENCAP');
     const agent = new Agent(
-      { ...config, ...given({ resync, rekeyInterval, cipher }) },
+      { ...config, ...given({ resync, rekeyInterval, cipher, encap }) },
       paths,
       openLog(isVerbose(args, config)),
     );
@@ -53,10 +56,4 @@ function seconds(what: string, given: string | number | undefined, least: number
   const value = given === undefined ? undefined : Number(given);
   if (value === undefined || (value >= least && value <= 86_400)) return value;
   throw new WarrenError('invalid_input', `${what} ${given} is not a number of seconds from ${least} to 86400`);
-}
-
-function cipherOf(given: string | undefined): Cipher | undefined {
-  const known = ciphers.find((cipher) => cipher === given);
-  if (known || !given) return known;
-  throw new WarrenError('invalid_input', `WARREN_CIPHER=${given} is none of ${ciphers.join(', ')}`);
 }

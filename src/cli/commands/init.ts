@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs';
+import { encapSettings } from '../../keys/encap.ts';
 import { WarrenError } from '../../model/error.ts';
 import { given } from '../ask.ts';
 import { command } from '../command.ts';
 import { show } from '../output.ts';
 import { requireRoot } from '../root.ts';
+import { encapOption, oneOf } from '../setting.ts';
 import { fields } from '../table.ts';
 
 export default command({
@@ -25,7 +27,8 @@ export default command({
         type: 'string',
         describe: 'this host’s name in the cluster',
         defaultDescription: 'its hostname',
-      }),
+      })
+      .option('encap', encapOption),
   run: async (args) => {
     requireRoot();
     const [{ initHost }, { pathsOf }] = await Promise.all([
@@ -38,7 +41,8 @@ export default command({
     const dataPort = args.dataPort ?? (env.WARREN_DATA_PORT === undefined ? undefined : Number(env.WARREN_DATA_PORT));
     const store = storeUrl(args) ?? env.WARREN_STORE;
     const name = args.name ?? env.WARREN_NAME;
-    const result = await initHost(given({ cluster, advertise, dataPort, store, name }), pathsOf(args));
+    const encap = args.encap ?? oneOf(encapSettings, 'WARREN_ENCAP');
+    const result = await initHost(given({ cluster, advertise, dataPort, store, name, encap }), pathsOf(args));
     show(
       args,
       { node: result.node, cluster: result.cluster },
