@@ -37,9 +37,7 @@ export class Queue {
   add(key: Key): void {
     if (this.#closed) return;
     this.#pending.add(key);
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined;
-    });
+    this.#running ??= this.#run();
   }
 
   /** Adds the key and settles with the outcome of a run that begins after this call. */
@@ -69,7 +67,10 @@ export class Queue {
     await new Promise(setImmediate);
     for (;;) {
       const [key] = this.#pending;
-      if (key === undefined) return;
+      if (key === undefined) {
+        this.#running = undefined; // now: whoever waited for the last key may add another before this promise is settled
+        return;
+      }
       this.#pending.delete(key);
       const waiters = this.#waiters.get(key) ?? [];
       this.#waiters.delete(key);

@@ -17,6 +17,31 @@ test('a key waits at most once, and each runs in the order it came', async () =>
   await queue.close();
 });
 
+test('a key added by one who waited for the last one runs', { timeout: 5000 }, async () => {
+  const ran: Key[] = [];
+  const queue = new Queue(
+    async (one) => void ran.push(one),
+    () => {},
+  );
+  await queue.done(key('a'));
+  await queue.done(key('b'));
+  assert.deepEqual([ran, queue.busy], [['a', 'b'], false]);
+  await queue.close();
+});
+
+test('who reacts to the news that added a key waits for that run', async () => {
+  const ran: Key[] = [];
+  const queue = new Queue(
+    async (one) => void ran.push(one),
+    () => {},
+  );
+  queue.add(key('a'));
+  await Promise.resolve();
+  await queue.done(key('a'));
+  assert.deepEqual(ran, ['a']);
+  await queue.close();
+});
+
 test('done waits for a run that begins after it was asked', async () => {
   let begun = 0;
   let release = (): void => {};
