@@ -162,26 +162,24 @@ export class Pairs {
   }
 
   #run(): void {
-    if (this.#stopped) return;
-    this.#running ??= this.#rounds().finally(() => {
-      this.#running = undefined;
-    });
+    if (!this.#stopped) this.#running ??= this.#rounds();
   }
 
   async #rounds(): Promise<void> {
     await null; // several causes in one go are one round
-    while (!this.#stopped && (this.#heard || this.#litter || this.#due.size > 0)) {
-      if (this.#heard) await this.#listen();
-      try {
+    try {
+      while (!this.#stopped && (this.#heard || this.#litter || this.#due.size > 0)) {
+        if (this.#heard) await this.#listen();
         await this.#round();
-      } catch (error) {
-        this.#log.warn('IPsec cannot be looked at', { error: (error as Error).message });
-        this.#wake([...this.#peers.keys()], lastRetryMs);
-        return;
+        if ([...this.#peers.values()].some(({ outcome }) => outcome?.socket)) this.#here.holder.want();
+        this.#looked();
+        for (const look of this.#waiting) look();
       }
-      if ([...this.#peers.values()].some(({ outcome }) => outcome?.socket)) this.#here.holder.want();
-      this.#looked();
-      for (const look of this.#waiting) look();
+    } catch (error) {
+      this.#log.warn('IPsec cannot be looked at', { error: (error as Error).message });
+      this.#wake([...this.#peers.keys()], lastRetryMs);
+    } finally {
+      this.#running = undefined; // now: a cause may come before this promise is settled
     }
   }
 
