@@ -270,6 +270,9 @@ export class Agent {
       const { value } = change.change;
       const late = value?.node === this.config.node.id && value.state === 'starting';
       if (late && !this.deps.membership.entering(change.scope)) this.queue.add(change.scope);
+      // Another node may have detached the last one here.
+      if (!value && change.previous && 'node' in change.previous && change.previous.node === this.config.node.id)
+        this.#partSoon(change.scope, this.view);
     } else for (const key of ['node', change.scope] as const) this.queue.add(key);
   }
 

@@ -170,7 +170,12 @@ for (const { brNetfilter, encrypted, mtu } of [
     });
 
     test('the last endpoint takes the network off the host, removing the network takes it from the list', async () => {
-      await cluster.c.json('detach c1');
+      // From another host, which leaves it to c to notice.
+      await cluster.a.json('detach c1');
+      await waitFor(async () => !(await cluster.c.guest.ok('ip netns list')).includes('warren-'), {
+        what: 'the network to leave c',
+        timeout: 5000,
+      });
       // The kernel ends a namespace in its own time; the next one of that network need not wait for it.
       await cluster.c.guest.ok('for i in 1 2 3 4 5; do warren attach app --netns c1 && warren detach c1 || exit; done');
       assert.ok(!(await cluster.c.guest.ok('ip netns list')).includes('warren-'));
