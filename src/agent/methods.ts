@@ -20,10 +20,7 @@ import { version } from './version.ts';
 /** Everything the agent can be asked, by name. A method parses, calls one use case, and shows its result. */
 export function methodsOf(agent: Agent): Readonly<Record<string, Method>> {
   const { store, mirror } = agent;
-  const view = (): View => {
-    if (mirror.view) return mirror.view;
-    throw new WarrenError('store_unreachable', `the store ${store.url} has not been reached yet`, 'see: warren status');
-  };
+  const view = (): View => agent.view;
   const fresh = async (): Promise<View> => {
     await mirror.refresh('');
     return view();

@@ -5,6 +5,7 @@ import { host } from '../kernel/state.ts';
 import type { IdentityKey } from '../keys/identity.ts';
 import { fingerprint } from '../keys/identity.ts';
 import type { Trouble } from '../keys/pair.ts';
+import { saKey } from '../keys/sa.ts';
 import type { NodeId } from '../model/id.ts';
 import type { Node } from '../model/node.ts';
 import type { Encryption } from './encryption.ts';
@@ -32,9 +33,9 @@ export async function pairReports(kernel: Kernel, encryption: Encryption): Promi
   const peers = [...encryption.peers.values()];
   if (peers.length === 0) return [];
   const { sas } = await kernel.read(host, { sas: true });
-  const counters = new Map(sas.map(({ dst, spi, counters }) => [`${dst} ${spi}`, counters]));
+  const counters = new Map(sas.map((sa) => [saKey(sa), sa.counters]));
   return peers
-    .map((peer) => pairJson(peer, encryption, (dst, spi) => counters.get(`${dst} ${spi}`)))
+    .map((peer) => pairJson(peer, encryption, (dst, spi) => counters.get(saKey({ dst, spi }))))
     .sort((a, b) => a.node.localeCompare(b.node));
 }
 
