@@ -27,6 +27,8 @@ export type GuestWish = {
   forward?: boolean;
   /** Kernel features it boots without, by the name of their init function: `vxlan_init_module`. */
   without?: readonly string[];
+  /** With esp4_offload and esp6_offload, which most hosts load with their IPsec, and lab guests else do without. */
+  espOffload?: boolean;
 };
 export type LabOptions = {
   memory?: string;
@@ -84,7 +86,7 @@ export class Lab<Name extends string = Letter> implements AsyncDisposable {
           nics,
           routes: wish.routes ?? [],
           forward: wish.forward ?? false,
-          without: wish.without ?? [],
+          without: [...(wish.without ?? []), ...(wish.espOffload ? [] : ['esp4_offload_init', 'esp6_offload_init'])],
         },
         {
           ...tools,
