@@ -42,7 +42,6 @@ export async function attach(
     born: { boot, dev, inode },
     ifname: interfaceName(wish, place),
     defaultRoute: wish.defaultRoute && !place.hasDefaultRoute,
-    ...(wish.service === undefined ? {} : { service: wish.service }),
     labels: wish.labels,
     createdAt: new Date().toISOString(),
   });

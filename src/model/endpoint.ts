@@ -1,6 +1,7 @@
 import type { EndpointId, NetworkId, NodeId } from './id.ts';
 import { idBytes } from './id.ts';
 import type { Ip, Mac } from './ip.ts';
+import type { Backend } from './service.ts';
 
 /** What an endpoint was attached to. The same path with another inode is another namespace. */
 export type Born = { readonly boot: string; readonly dev: number; readonly inode: number };
@@ -18,7 +19,8 @@ export type Endpoint = {
   readonly born: Born;
   readonly ifname: string;
   readonly defaultRoute: boolean;
-  readonly service?: string;
+  /** Absent, or null: of no service. */
+  readonly backend?: Backend | null;
   readonly labels: Readonly<Record<string, string>>;
   readonly state: 'starting' | 'ready' | 'draining';
   readonly createdAt: string;

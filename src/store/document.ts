@@ -2,11 +2,13 @@ import type { Endpoint } from '../model/endpoint.ts';
 import { WarrenError } from '../model/error.ts';
 import type { Network } from '../model/network.ts';
 import type { Facts, Node } from '../model/node.ts';
+import type { Service } from '../model/service.ts';
 
 /*
  * A document is one JSON object in lines, a group of members on each:
  *   network   head / labels / vni vipPools / subnets / members
- *   endpoint  head / addresses / state
+ *   endpoint  head / addresses / backend / state
+ *   service   head / settings / vips
  *   node      id name role / facts / joinedAt / index epoch
  * We write what a wish says, scripts write what they decide, each on lines of its own. JSON text never contains a raw
  * line end, so a script finds and replaces a line without decoding and encoding the rest, which cjson would damage
@@ -32,7 +34,7 @@ export function factsLine({ underlay, underlayMtu, routes, version, identity, en
   return members({ underlay, underlayMtu, routes, version, identity, encryption, encap });
 }
 
-export type Document = { node: Node; network: Network; endpoint: Endpoint };
+export type Document = { node: Node; network: Network; endpoint: Endpoint; service: Service };
 
 export function parseDocument<Kind extends keyof Document>(kind: Kind, text: string | undefined): Document[Kind] {
   try {

@@ -174,7 +174,7 @@ export async function networkRemove(session: Session, id: NetworkId, force: bool
   // Also those whose removal ended between the registry and the purge.
   const due = await session.connection.use((client) => client.smembers(purges));
   for (const gone of new Set([...due, id] as NetworkId[])) {
-    await session.change('purge-network-16', gone, Object.values(session.network(gone)), []);
+    await session.change('purge-network-18', gone, Object.values(session.network(gone)), []);
     await session.connection.use((client) => client.srem(purges, gone));
   }
   return removed === '1';

@@ -1,8 +1,9 @@
 import type { Endpoint } from '../model/endpoint.ts';
-import type { EndpointId, NetworkId, NodeId } from '../model/id.ts';
+import type { EndpointId, NetworkId, NodeId, ServiceId } from '../model/id.ts';
 import type { Cidr, Ip } from '../model/ip.ts';
 import type { Network } from '../model/network.ts';
 import type { Cluster, Facts, Node } from '../model/node.ts';
+import type { Service } from '../model/service.ts';
 import type { Revision, View } from '../model/view.ts';
 
 /** A network as wished; the store adds the vni and, where none is named, the prefixes. */
@@ -45,6 +46,7 @@ export type Change =
   | { kind: 'network'; id: NetworkId; value: Network | undefined }
   | { kind: 'node'; id: NodeId; value: Node | undefined }
   | { kind: 'endpoint'; id: EndpointId; value: Endpoint | undefined }
+  | { kind: 'service'; id: ServiceId; value: Service | undefined }
   /** A node has told what it holds in this network since the store lost writes. */
   | { kind: 'asserted'; id: NodeId };
 
@@ -65,6 +67,7 @@ export type Written = {
 export type RegistrySnapshot = { cluster: Cluster; nodes: readonly Node[]; networks: readonly Network[] };
 export type NetworkSnapshot = {
   endpoints: readonly Endpoint[];
+  services: readonly Service[];
   /** Nodes that have told what they hold since the slot lost writes; nobody where it never did. */
   asserted: readonly NodeId[];
 };

@@ -5,6 +5,7 @@ import type { Cidr, Ip } from '../../src/model/ip.ts';
 import type { Network } from '../../src/model/network.ts';
 import { firstVni } from '../../src/model/network.ts';
 import type { Node } from '../../src/model/node.ts';
+import type { Service } from '../../src/model/service.ts';
 import type { View } from '../../src/model/view.ts';
 
 /** A small made-up cluster for tests of pure code: ids are readable, everything can be overridden. */
@@ -69,7 +70,12 @@ export function endpoint(name: string, net: Network, at: Node, host: number, fie
   };
 }
 
-export function view(nodes: readonly Node[], networks: readonly Network[], endpoints: readonly Endpoint[]): View {
+export function view(
+  nodes: readonly Node[],
+  networks: readonly Network[],
+  endpoints: readonly Endpoint[],
+  services: readonly Service[] = [],
+): View {
   const revision = { incarnation: 'i', n: 1 };
   return {
     cluster: {
@@ -90,6 +96,7 @@ export function view(nodes: readonly Node[], networks: readonly Network[], endpo
           network: item,
           revision,
           endpoints: new Map(endpoints.filter((e) => e.network === item.id).map((e) => [e.id, e])),
+          services: new Map(services.filter((s) => s.network === item.id).map((s) => [s.id, s])),
         },
       ]),
     ),
