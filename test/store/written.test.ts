@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Network } from '../../src/model/network.ts';
-import { Mirror } from '../../src/store/mirror.ts';
+import { Mirror, type ViewLog } from '../../src/store/mirror.ts';
 import type { ViewChange } from '../../src/store/replica.ts';
 import type { Store } from '../../src/store/store.ts';
 import { attach, endpointWish, fails, networkWish, withRedis } from './fixture.ts';
