@@ -55,15 +55,6 @@ export type Service = {
   readonly createdAt: string;
 };
 
-/** What makes an endpoint one of a service's backends. */
-export type Backend = {
-  readonly service: ServiceId;
-  /** IPVS weight, 1…65535. */
-  readonly weight: number;
-  /** What its node's last checks said; counts only where the service has a check. */
-  readonly healthy: boolean;
-};
-
 /** Endpoints that belong to a service, whatever their state. */
 export function backendsOf(service: ServiceId, endpoints: ReadonlyMap<EndpointId, Endpoint>): Endpoint[] {
   return [...endpoints.values()].filter(({ backend }) => backend?.service === service);
