@@ -14,18 +14,7 @@ local meta = redis.call('HMGET', KEYS[1], 'schema', 'root', 'state', 'pool4', 'p
 if meta[1] and meta[1] ~= ARGV[1] then return { 'store_schema', meta[1] } end
 if meta[3] == 'gone' then return { 'gone' } end
 
--- One revision, one stream entry, one wake-up. The time in the entry's id tells two histories of one revision apart.
-local function changed(kind, id, value)
-  local rev = redis.call('HINCRBY', KEYS[1], 'rev', 1)
-  local now = redis.call('TIME')
-  local at = string.format('%.0f-%s%06d', rev, now[1], now[2])
-  if value then
-    redis.call('XADD', KEYS[2], 'MAXLEN', '~', 10000, at, 'kind', kind, 'id', id, 'value', value)
-  else
-    redis.call('XADD', KEYS[2], 'MAXLEN', '~', 10000, at, 'kind', kind, 'id', id)
-  end
-  redis.call('PUBLISH', ARGV[3], ARGV[4])
-end
+-- include: changed
 
 local node, epoch, incarnation, n = ARGV[5], tonumber(ARGV[6]), ARGV[8], tonumber(ARGV[9])
 local newest = tonumber(redis.call('HGET', KEYS[7], node) or 0)
