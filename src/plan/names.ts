@@ -16,6 +16,10 @@ export const protocol = 119;
 export const tableName = 'warren';
 /** Apart from the other, so that a change to that one never rewrites it. */
 export const guardTable = 'warren_guard';
+/** Of a backend's own namespace: it may be on several networks. */
+export const endpointTable = (id: EndpointId): string => `warren_${id.slice(0, 12)}`;
+/** Of a network's namespace: calls of backends to their own services. */
+export const hairpinTable = 'warren_hairpin';
 /** Of xfrm templates and SAs: 'warr'. */
 export const reqid = 0x77617272;
 /** Of xfrm policies: small, so that nobody's broad allow policy goes first. */
