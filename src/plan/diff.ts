@@ -53,6 +53,8 @@ function diffState(netns: Netns, want: NetnsState, have: NetnsState): Step[] {
     }),
     ...diffList(want.rules, have.rules, nameOf.rules, [], {
       set: (rule) => here({ op: 'rule.set', rule }),
+      // Rules name no link: in an endpoint's namespace they may be another network's.
+      del: (rule) => isOurs.rule(rule) && place !== 'endpoint' && here({ op: 'rule.del', rule }),
     }),
     ...diffList(want.neighs, have.neighs, (n) => `${n.dev} ${nameOf.neighs(n)}`, [], {
       set: (neigh) => here({ op: 'neigh.set', neigh }),
