@@ -30,12 +30,9 @@ export function diffTable(want: NftTable, have: NftTable | undefined): Op[] {
   if (have?.text === want.text) return [];
   const [wanted, found] = [partsOf(want.text), partsOf(have?.text ?? '')];
   if (!have || wanted.skeleton !== found.skeleton) return [{ op: 'nft.set', table: want }];
-  const { family, name: table } = want;
-  return [...wanted.elements].flatMap(([set, these]): Op[] => {
+  const same = [...wanted.elements].every(([set, these]) => {
     const those = found.elements.get(set) ?? new Set();
-    const [more, less] = [[...these].filter((each) => !those.has(each)), [...those].filter((each) => !these.has(each))];
-    const del: Op[] = less.length > 0 ? [{ op: 'nft.element.del', family, table, set, elements: less }] : [];
-    const add: Op[] = more.length > 0 ? [{ op: 'nft.element.set', family, table, set, elements: more }] : [];
-    return [...del, ...add];
+    return these.size === those.size && [...these].every((each) => those.has(each));
   });
+  return same ? [] : [{ op: 'nft.set', table: want }];
 }

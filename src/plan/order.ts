@@ -10,7 +10,7 @@ const ranks: readonly (readonly [place: string, ops: readonly Op['op'][]])[] = [
   ['host', ['netns.add']],
   // The guard stands before there is a device whose packets it stops, and goes after the last one.
   ['host', ['sysctl.set', 'policy.set', 'nft.set']],
-  ['network', ['nft.set', 'nft.element.del', 'nft.element.set', 'sysctl.set']],
+  ['network', ['nft.set', 'sysctl.set']],
   ['network', ['link.del']],
   ['host', ['link.add']],
   ['network', ['link.add', 'link.set']],
