@@ -335,7 +335,8 @@ Napi::Value Close(const Napi::CallbackInfo& info) {
       nullptr);
 }
 
-// Stands in for a kernel: link N has index 100 + N in the order of asking, every namespace descriptor is 9, every family 37.
+// Stands in for a kernel: link N has index 100 + N in the order of asking, every namespace descriptor is 9, every family
+// of generic netlink 37.
 class PaperResolver : public ops::Resolver {
  public:
   Status Index(const std::string& link, uint32_t* index) override {

@@ -44,7 +44,8 @@ bool EncodeSmall(Resolver* resolver, const Op& op, Message* message, Status* sta
                     op);
 }
 
-// The message of a small op whose first one makes something new, for when that was there already. False when the op is none.
+// The second message of a small op whose first makes something new: for when that was there already. False when the op
+// is none.
 bool EncodeChange(Resolver* resolver, const Op& op, Message* message, Status* status) {
   return std::visit(
       Overload{
@@ -171,7 +172,7 @@ Status Apply(Session* session, Nft* nft, const std::vector<Op>& ops, size_t* fai
         indexes.push_back(i);
         continue;
       }
-      if (Absent(ops[i], encoded.error)) continue;  // its link is gone, and it with it; or the kernel knows no such thing
+      if (Absent(ops[i], encoded.error)) continue;  // its link is gone, and it with it; or the kernel has no such thing
     }
     if (Status status = ApplyRun(session, ops, indexes, &run, failed); !status.ok()) return status;
     *failed = i;

@@ -6,12 +6,12 @@
 //         | nlmsghdr(family) genlmsghdr(NEW_DEST|SET_DEST) SERVICE DEST
 //   del  := nlmsghdr(family) genlmsghdr(DEL_SERVICE) SERVICE | nlmsghdr(family) genlmsghdr(DEL_DEST) SERVICE DEST
 //   dump := nlmsghdr(family) genlmsghdr(GET_SERVICE) | nlmsghdr(family) genlmsghdr(GET_DEST) SERVICE
-//   SERVICE := AF key [SCHED_NAME FLAGS TIMEOUT NETMASK] [STATS] [STATS64] [PE_NAME]
+//   SERVICE := AF key [SCHED_NAME FLAGS TIMEOUT NETMASK] [PE_NAME] [STATS64 …]
 //   key     := FWMARK | PROTOCOL ADDR PORT
-//   DEST    := ADDR_FAMILY ADDR PORT [FWD_METHOD WEIGHT U_THRESH L_THRESH] [TUN_TYPE …] [ACTIVE_CONNS …] [STATS] [STATS64]
+//   DEST    := ADDR_FAMILY ADDR PORT [FWD_METHOD WEIGHT U_THRESH L_THRESH] [TUN_TYPE …] [ACTIVE_CONNS …] [STATS64 …]
 //
-// Addresses are 16 bytes whatever their family, which is told beside them. NETMASK is four bytes of mask in network order
-// with IPv4, and a length in host order with IPv6.
+// Addresses are 16 bytes whatever their family, which is told beside them. NETMASK is a mask in network order with IPv4,
+// and a length in host order with IPv6.
 
 #include <cstdint>
 #include <optional>

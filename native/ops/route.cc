@@ -122,7 +122,7 @@ bool DecodeRoute(nl::Bytes payload, RouteInfo* info) {
         break;
     }
   }
-  // Clones are the kernel's own memory of single destinations; with every address come routes of its own, in old kernels
+  // Clones are the kernel's own memory of single destinations. With every address come routes of its own, in old kernels
   // without a protocol.
   const bool unicast = header.rtm_type == RTN_UNICAST && route.table != uint32_t{RT_TABLE_LOCAL};
   const bool local = route.local && header.rtm_protocol != RTPROT_KERNEL && header.rtm_protocol != RTPROT_UNSPEC;

@@ -35,7 +35,8 @@ nl::Status EncodeRouteSet(Resolver* resolver, const Route& route, nl::Message* m
 nl::Status EncodeRouteDel(Resolver* resolver, const Route& route, nl::Message* message);
 // REQUIRES: payload of an RTM_NEWROUTE. False when malformed.
 bool DecodeRoute(nl::Bytes payload, RouteInfo* info);
-// Unicast routes of all tables but local, and local routes that are not there because an address is. Equivalent to: `ip route show table all; ip -6 route show table all`
+// Unicast routes of all tables but local, and local routes but those that come with an address. Equivalent to:
+// `ip route show table all; ip -6 route show table all`
 nl::Status RouteList(Session* session, std::vector<Route>* routes);
 
 }  // namespace warren::ops
