@@ -10,6 +10,7 @@ import type { NetworkId, NodeId } from '../model/id.ts';
 import type { Node } from '../model/node.ts';
 import type { View } from '../model/view.ts';
 import { guard } from '../plan/desired/guard.ts';
+import { hasIngress } from '../plan/desired/ingress.ts';
 import { covers } from '../plan/diff.ts';
 import type { Key } from '../plan/key.ts';
 import { keysOfEndpoint, keysOfService, partsOf, serviceKey } from '../plan/key.ts';
@@ -18,6 +19,7 @@ import { openStore } from '../store/redis.ts';
 import type { Store, Lease as StoreLease } from '../store/store.ts';
 import { type AttachDeps, detachEndpoint, withdrawAbandoned } from './attach.ts';
 import { Backends } from './backends.ts';
+import { BalanceWatch } from './balance-watch.ts';
 import type { Config, Paths } from './config.ts';
 import { Drift } from './drift.ts';
 import { Encryption } from './encryption.ts';
@@ -63,6 +65,7 @@ export class Agent {
   readonly #sysctls: HostSysctls;
   readonly #backends: Backends;
   readonly #drift: Drift;
+  #balance: BalanceWatch | undefined;
   readonly #timers: NodeJS.Timeout[] = [];
   /** Resolves why the agent ends; rejects when it must not go on. */
   readonly ended: Promise<void>;
@@ -182,6 +185,7 @@ export class Agent {
     this.#health?.stop();
     this.#backends.stop();
     this.#drift.close();
+    this.#balance?.stop();
     await this.encryption.stop();
     for (const timer of this.#timers) clearInterval(timer);
     await this.recovery.stop();
@@ -242,12 +246,19 @@ export class Agent {
     this.mirror.onChange((change) => this.#changed(change));
     this.recovery.watch(() => this.#removed());
     this.#drift.watch('', 'node');
+    this.#balance = new BalanceWatch(
+      this.reconciler,
+      () => this.queue.busy,
+      (network, why) => this.#suspect(network, why),
+    );
     this.#backends.lookAll();
+    this.#enterPublished();
     const resync = this.config.resync ?? resyncSeconds;
     if (resync > 0)
       this.#timers.push(
         setInterval(() => {
           for (const key of this.#keys()) this.queue.add(key);
+          this.#enterPublished();
           this.encryption.resync();
           void this.#refreshFacts();
         }, resync * 1000),
@@ -271,11 +282,13 @@ export class Agent {
       const network = change.change?.kind === 'network' ? change.change : undefined;
       if (network && !network.value) this.mirror.unfollow(network.id);
       for (const key of network ? (['node', network.id] as const) : this.#keys()) this.queue.add(key);
+      this.#enterPublished();
     } else if (change.change?.kind === 'service') {
       const followed = this.view.followed.get(change.scope);
       const keys = followed ? keysOfService(this.config.node.id, change.change.id, followed) : [];
       for (const key of this.reconciler.keysFor(change.scope, keys)) this.queue.add(key);
       this.#backends.lookAll(change.scope);
+      if (followed && followed.network.published.length > 0) this.queue.add('node');
     } else if (change.change?.kind === 'endpoint') {
       this.#backends.look(change.scope, change.change.id);
       const before = change.previous as Endpoint | undefined;
@@ -337,6 +350,16 @@ export class Agent {
         'to come back: warren init; to take what is left off this host: warren leave',
       ),
     );
+  }
+
+  /** Published ports are open on every node. */
+  #enterPublished(): void {
+    for (const network of this.view.networks.values()) {
+      if (!hasIngress(network) || network.members.includes(this.config.node.id)) continue;
+      void this.deps.membership
+        .enter(network)
+        .catch((error) => this.log.warn('joining a network failed', { error: (error as Error).message }));
+    }
   }
 
   /** A membership without endpoints is left over from a crash between two steps. */

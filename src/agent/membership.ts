@@ -42,6 +42,12 @@ export class Membership {
     }
   }
 
+  /** The network is to be on this node although nothing is attached to it here: its ports are published. */
+  async enter(network: Network): Promise<void> {
+    await this.#serial.run(network.id, () => this.#join(network));
+    this.#queue.add(network.id);
+  }
+
   /** Is an attach under way there? */
   entering(id: NetworkId): boolean {
     return (this.#entering.get(id) ?? 0) > 0;

@@ -10,6 +10,7 @@ import type {
   Neigh,
   Netns,
   NftTable,
+  NftTableId,
   Policy,
   PolicyId,
   Route,
@@ -76,7 +77,7 @@ export type Op =
   | { readonly op: 'ipvs.dest.del'; readonly dest: IpvsDestId }
   | { readonly op: 'sysctl.set'; readonly sysctl: Sysctl }
   | { readonly op: 'nft.set'; readonly table: NftTable }
-  | { readonly op: 'nft.del'; readonly family: 'inet'; readonly name: string }
+  | { readonly op: 'nft.del'; readonly family: NftTableId['family']; readonly name: string }
   /** Only in the host: `ip netns add NAME` / `ip netns del NAME`, below /run/netns. */
   | { readonly op: 'netns.add'; readonly name: string }
   | { readonly op: 'netns.del'; readonly name: string };

@@ -306,8 +306,11 @@ export type Hint = {
 /** Path below /proc/sys: `net/ipv4/ip_forward`. */
 export type Sysctl = { readonly key: string; readonly value: string };
 
+/** netdev: of single links, with hooks as packets come in and go out. */
+export type NftTableId = { readonly family: 'inet' | 'netdev'; readonly name: string };
+
 /** A whole table; text is its body exactly as `nft -s list table` prints it, so that reading it back compares equal. */
-export type NftTable = { readonly family: 'inet'; readonly name: string; readonly text: string };
+export type NftTable = NftTableId & { readonly text: string };
 
 /** One namespace, wholly or in part: wanted, or read. */
 export type NetnsState = {
@@ -343,5 +346,5 @@ export type Query = {
   /** `ipvs` and `ipvsDests`, with what they count. Of a kernel without IPVS it fails with EPROTONOSUPPORT. */
   readonly ipvs?: boolean;
   readonly sysctls?: readonly string[];
-  readonly nft?: readonly { readonly family: 'inet'; readonly name: string }[];
+  readonly nft?: readonly NftTableId[];
 };

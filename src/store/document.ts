@@ -7,7 +7,7 @@ import type { ServiceWish } from './store.ts';
 
 /*
  * A document is one JSON object in lines, a group of members on each:
- *   network   head / labels / vni vipPools / subnets / members
+ *   network   head / labels / vni vipPools / subnets / published / members
  *   endpoint  head / addresses / backend / state
  *   service   head / settings / vips
  *   node      id name role / facts / joinedAt / index epoch

@@ -27,10 +27,12 @@ import { merge, nothing } from '../scope.ts';
 import { endpointScope } from './endpoint.ts';
 import { guard, portOf } from './guard.ts';
 import { hairpinScope } from './hairpin.ts';
+import { hasIngress, ingressFdb, ingressSysctls } from './ingress.ts';
 import { serviceScope } from './service.ts';
 
-/** A network exists in this node's kernel while an endpoint of it lives here. */
+/** A network exists in this node's kernel while an endpoint of it lives here, or all nodes lead to its services. */
 export function isHere(followed: NetworkView, self: NodeId): boolean {
+  if (hasIngress(followed.network)) return true;
   for (const endpoint of followed.endpoints.values()) if (endpoint.node === self) return true;
   return false;
 }
@@ -76,6 +78,7 @@ const sysctls: readonly Sysctl[] = [
   ['net/ipv6/conf/all/accept_ra', '0'],
   ['net/ipv6/conf/default/accept_ra', '0'],
   // Replies of a service arrive here from an address that is local here; redirects would bypass the balancer.
+  ['net/ipv4/conf/all/accept_local', '1'],
   ['net/ipv4/conf/all/rp_filter', '0'],
   ['net/ipv4/conf/default/rp_filter', '0'],
   ['net/ipv4/conf/all/send_redirects', '0'],
@@ -137,7 +140,10 @@ function fabric(view: View, self: Node, network: Network): Scope {
   return {
     namespaces: [namespaceOf(vni)],
     wishes: [
-      { netns: netnsOf(vni), state: { ...nothing, links, addrs, routes, sysctls } },
+      {
+        netns: netnsOf(vni),
+        state: { ...nothing, links, addrs, routes, fdb: ingressFdb(view, self.id, network), sysctls },
+      },
       // The host's pass wants it, too; this one must not have to wait for that.
       ...(network.encrypted ? [{ netns: host, state: guard(view.cluster) }] : []),
     ],
@@ -194,6 +200,7 @@ function egress(self: Node, network: Network): Scope {
         state: {
           ...nothing,
           links: [{ name: outside, mtu, up: true, addrGenMode: 'none' }],
+          sysctls: ingressSysctls(network),
           addrs: addrsOf(outside, ends.host, 'fe80::1'),
         },
       },
