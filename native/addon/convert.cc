@@ -200,6 +200,26 @@ std::string ReadTableName(Fields* fields) {
   return name;
 }
 
+ops::NftElements ReadElements(Fields* fields) {
+  ops::NftElements elements;
+  std::string family;
+  fields->Read("family", &family);
+  if (fields->ok() && family != "inet") fields->Fail("family", "inet");
+  fields->Read("table", &elements.table);
+  if (fields->ok() && !ops::ValidNftName(elements.table)) fields->Fail("table", "a word nft takes for a name");
+  fields->Read("set", &elements.set);
+  if (fields->ok() && !ops::ValidNftName(elements.set)) fields->Fail("set", "a word nft takes for a name");
+  const Napi::Value list = fields->Get("elements");
+  if (!fields->ok()) return elements;
+  if (!list.IsArray()) fields->Fail("elements", "an array of strings");
+  for (uint32_t i = 0; fields->ok() && i < list.As<Napi::Array>().Length(); ++i) {
+    const Napi::Value item = list.As<Napi::Array>().Get(i);
+    elements.elements.push_back(item.IsString() ? item.As<Napi::String>().Utf8Value() : "");
+    if (!ops::ValidNftElement(elements.elements.back())) fields->Fail("elements", "an array of single elements");
+  }
+  return elements;
+}
+
 std::string ReadNetnsName(Fields* fields, bool own) {
   std::string name;
   fields->Read("name", &name);
@@ -382,6 +402,10 @@ bool ToOp(Napi::Value value, const std::string& where, bool own, ops::Op* out, s
     *out = std::move(o);
   } else if (op == "nft.del") {
     *out = ops::OpNftDel{ReadTableName(&fields)};
+  } else if (op == "nft.element.set") {
+    *out = ops::OpNftElementSet{ReadElements(&fields)};
+  } else if (op == "nft.element.del") {
+    *out = ops::OpNftElementDel{ReadElements(&fields)};
   } else if (op == "netns.add") {
     *out = ops::OpNetnsAdd{ReadNetnsName(&fields, own)};
   } else if (op == "netns.del") {

@@ -103,6 +103,8 @@ Status ApplyLarge(Session* session, Nft* nft, const Op& op) {
                         [&](const OpSysctlSet& o) { return SysctlSet(o.sysctl); },
                         [&](const OpNftSet& o) { return nft->Set(o.table); },
                         [&](const OpNftDel& o) { return nft->Del(o.name); },
+                        [&](const OpNftElementSet& o) { return nft->SetElements(o.elements); },
+                        [&](const OpNftElementDel& o) { return nft->DelElements(o.elements); },
                         [&](const OpNetnsAdd& o) { return NetnsAdd(o.name); },
                         [&](const OpNetnsDel& o) { return NetnsDel(o.name); },
                         [](const auto&) { return Status::Errno(ENOSYS); },
