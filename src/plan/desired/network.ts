@@ -27,7 +27,7 @@ import { merge, nothing } from '../scope.ts';
 import { endpointScope } from './endpoint.ts';
 import { guard, portOf } from './guard.ts';
 import { hairpinScope } from './hairpin.ts';
-import { hasIngress, ingressFdb, ingressSysctls } from './ingress.ts';
+import { hasIngress, ingressFdb } from './ingress.ts';
 import { serviceScope } from './service.ts';
 
 /** A network exists in this node's kernel while an endpoint of it lives here, or all nodes lead to its services. */
@@ -200,7 +200,6 @@ function egress(self: Node, network: Network): Scope {
         state: {
           ...nothing,
           links: [{ name: outside, mtu, up: true, addrGenMode: 'none' }],
-          sysctls: ingressSysctls(network),
           addrs: addrsOf(outside, ends.host, 'fe80::1'),
         },
       },

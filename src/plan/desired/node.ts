@@ -8,7 +8,7 @@ import { namespaceOf, tableName } from '../names.ts';
 import type { Scope } from '../scope.ts';
 import { merge, nothing } from '../scope.ts';
 import { guard, needsGuard, portOf } from './guard.ts';
-import { ingressChains, ingressMasquerade, ingressRoutes } from './ingress.ts';
+import { ingressChains, ingressMasquerade, ingressRoutes, ingressSysctls } from './ingress.ts';
 import { isHere } from './network.ts';
 
 /** New flows never enter a network by its uplink: endpoints of one network must not reach another through the host. */
@@ -41,7 +41,7 @@ export function nodeScope(view: View, self: NodeId): Scope {
   const state = {
     ...nothing,
     routes: ingressRoutes(here),
-    sysctls: open ? sysctls : [],
+    sysctls: [...(open ? sysctls : []), ...here.flatMap(ingressSysctls)],
     nft: chains.length > 0 ? [{ family: 'inet', name: tableName, text: chains.join('\n\n') } as const] : [],
   };
   const namespaces = here.map(({ vni }) => namespaceOf(vni));
