@@ -22,7 +22,7 @@ using namespace warren;
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const nl::Bytes payload(data + 1, size - 1);
-  switch (data[0] % 13) {
+  switch (data[0] % 14) {
     case 0: {
       nl::Messages messages(payload);
       nlmsghdr header;
@@ -91,6 +91,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     case 12: {
       std::vector<ops::XfrmStat> stats;
       ops::ParseXfrmStat(std::string(payload.begin(), payload.end()), &stats);
+      break;
+    }
+    case 13: {
+      ops::SaMapping mapping;
+      if (ops::DecodeSaMapping(payload, &mapping)) ops::ToText(mapping.id.dst), ops::ToText(mapping.src);
       break;
     }
   }
