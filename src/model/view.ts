@@ -24,3 +24,9 @@ export type View = {
   /** Only those followed. */
   readonly followed: ReadonlyMap<NetworkId, NetworkView>;
 };
+
+/** A network exists in this node's kernel while an endpoint of it lives here. */
+export function isHere(followed: NetworkView, self: NodeId): boolean {
+  for (const endpoint of followed.endpoints.values()) if (endpoint.node === self) return true;
+  return false;
+}

@@ -5,6 +5,7 @@ import { familyOf } from '../../model/ip.ts';
 import type { Network } from '../../model/network.ts';
 import type { Cluster } from '../../model/node.ts';
 import type { View } from '../../model/view.ts';
+import { isHere } from '../../model/view.ts';
 import { guardTable, policyPriority, reqid } from '../names.ts';
 import { nothing } from '../scope.ts';
 
@@ -28,9 +29,7 @@ export function portOf({ dataPort }: Cluster, { encrypted }: Network): number {
 /** Does this node hold an encrypted network, or is it about to? */
 export function needsGuard(view: View, self: NodeId): boolean {
   for (const { encrypted, members } of view.networks.values()) if (encrypted && members.includes(self)) return true;
-  for (const { network, endpoints } of view.followed.values())
-    if (network.encrypted) for (const { node } of endpoints.values()) if (node === self) return true;
-  return false;
+  return [...view.followed.values()].some((followed) => followed.network.encrypted && isHere(followed, self));
 }
 
 /** In the host. */

@@ -4,11 +4,11 @@ import type { Ip } from '../../model/ip.ts';
 import { toNumber } from '../../model/ip.ts';
 import type { Network } from '../../model/network.ts';
 import type { View } from '../../model/view.ts';
+import { isHere } from '../../model/view.ts';
 import { namespaceOf, tableName } from '../names.ts';
 import type { Scope } from '../scope.ts';
 import { merge, nothing } from '../scope.ts';
 import { guard, needsGuard, portOf } from './guard.ts';
-import { isHere } from './network.ts';
 
 /** New flows never enter a network by its uplink: endpoints of one network must not reach another through the host. */
 const uplinks = [
