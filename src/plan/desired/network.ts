@@ -1,10 +1,11 @@
 import type { Addr, Link, Route, Sysctl } from '../../kernel/state.ts';
 import { host } from '../../kernel/state.ts';
-import type { NodeId } from '../../model/id.ts';
 import { gatewayOf, withPrefix } from '../../model/ip.ts';
 import type { Network } from '../../model/network.ts';
 import type { Node } from '../../model/node.ts';
+import { localOf } from '../../model/node.ts';
 import type { NetworkView, View } from '../../model/view.ts';
+import { isHere } from '../../model/view.ts';
 import type { Key } from '../key.ts';
 import { endpointKey } from '../key.ts';
 import { mtuOf } from '../mtu.ts';
@@ -26,12 +27,6 @@ import type { Scope } from '../scope.ts';
 import { merge, nothing } from '../scope.ts';
 import { endpointScope } from './endpoint.ts';
 import { guard, portOf } from './guard.ts';
-
-/** A network exists in this node's kernel while an endpoint of it lives here. */
-export function isHere(followed: NetworkView, self: NodeId): boolean {
-  for (const endpoint of followed.endpoints.values()) if (endpoint.node === self) return true;
-  return false;
-}
 
 /** The whole network on this node, in the parts that change together: itself (bridge, vxlan, uplink), and each endpoint. */
 export function networkParts(view: View, self: Node, followed: NetworkView): ReadonlyMap<Key, Scope> {
@@ -93,7 +88,7 @@ function fabric(view: View, self: Node, network: Network): Scope {
       port: { learning: false, flood: false },
       vxlan: {
         vni,
-        local: self.underlay,
+        local: localOf(self),
         port: portOf(view.cluster, network),
         learning: false,
         proxy: true,
