@@ -68,7 +68,7 @@ export async function initHost(given: InitOptions, paths: Paths): Promise<InitRe
       joinedAt: new Date().toISOString(),
     });
     // The node and the cluster have these from now on.
-    const { name: _, dataPort: __, ...kept } = settings;
+    const { name: _, dataPort: __, local: ___, ...kept } = settings;
     const config: Config = {
       ...kept,
       ...(options.encap && { encap: options.encap }),

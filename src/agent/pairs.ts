@@ -81,7 +81,7 @@ export class Pairs {
       }
       if (peer) {
         peer.node = node;
-        peer.port = peer.elsewhere = undefined;
+        peer.forgetPort();
         this.#litter = true;
       } else this.#peers.set(id, new Peer(this.#here, self, node));
       this.#heard = true;
@@ -123,15 +123,13 @@ export class Pairs {
     for (const { dst, spi, src, sport, ...mapping } of mappings) {
       if (mapping.reqid !== reqid || dst !== self) continue;
       const peer = [...this.#peers.values()].find(({ outcome }) => outcome?.keep.in.includes(spi));
-      if (!peer) continue;
-      if (src === peer.node.underlay) peer.port = sport;
-      else if (peer.elsewhere !== src)
+      if (!peer?.cameFrom(src, sport)) continue;
+      if (peer.elsewhere)
         this.#log.warn('packets of a node come from another address than it has told: is it behind a NAT?', {
           node: peer.node.name,
           address: src,
           cure: 'there: warren init --advertise ADDRESS --local OWN',
         });
-      peer.elsewhere = src === peer.node.underlay ? undefined : src;
       this.#turns.add(peer.node.id);
     }
     this.#run();

@@ -63,11 +63,10 @@ export class Peer {
   outcome: Outcome | undefined;
   /** Why what it announced is not taken. */
   refused: Refusal | undefined;
-  /** Where its ESP in UDP comes from, as its NAT was last heard to map it. */
-  port: number | undefined;
-  /** Its packets come from this address, which is not the one it has told. */
-  elsewhere: string | undefined;
   readonly #here: Here;
+  /** Where its ESP in UDP comes from, as its NAT was last heard to map it. */
+  #port: number | undefined;
+  #elsewhere: string | undefined;
   #hearing: Hearing | undefined;
   #deaf = false;
   #floor: number | undefined;
@@ -93,6 +92,24 @@ export class Peer {
   /** And does it send to this host, by its own word? */
   get both(): boolean {
     return this.up && this.outcome?.status.rotating === undefined;
+  }
+
+  /** Its packets come from this address, which is not the one it has told. */
+  get elsewhere(): string | undefined {
+    return this.#elsewhere;
+  }
+
+  /** A packet of its has come from there. Is that news? The kernel tells it of every packet until the SAs are changed. */
+  cameFrom(address: string, port: number): boolean {
+    const before = { port: this.#port, elsewhere: this.#elsewhere };
+    this.#elsewhere = address === this.node.underlay ? undefined : address;
+    if (!this.#elsewhere) this.#port = port;
+    return this.#port !== before.port || this.#elsewhere !== before.elsewhere;
+  }
+
+  /** It is somewhere else now. */
+  forgetPort(): void {
+    this.#port = this.#elsewhere = undefined;
   }
 
   /**
@@ -192,7 +209,7 @@ export class Peer {
     const way = { local: localOf(self), remote: this.node.underlay, reqid, directions: this.#here.directions };
     const known = [...sas.values()].find((sa) => isPair(sa, way) && sa.dst === way.local && sa.encap);
     const keepalive = self.local === undefined ? undefined : keepaliveMs / 1000;
-    return { ...way, port: this.port ?? known?.encap?.sport ?? espPort, keepalive };
+    return { ...way, port: this.#port ?? known?.encap?.sport ?? espPort, keepalive };
   }
 
   #policies({ local, remote }: Way, spi: number | undefined): readonly Policy[] {

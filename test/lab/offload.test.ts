@@ -85,7 +85,7 @@ test('as we make vx0, TCP runs; with its tso on it all but stops, IPsec refuses 
   ]);
   const lost = (await dropped()) - drops;
   console.log(`tso off: ${good.toFixed(0)} Mbit/s; on: ${bad.toFixed(1)} Mbit/s, ${lost} packets dropped by vx0`);
-  assert.ok(bad < good / 10 && lost > 10, `${good} Mbit/s, ${bad} Mbit/s, ${lost} dropped`);
+  assert.ok(bad < good / 5 && lost > 10, `${good} Mbit/s, ${bad} Mbit/s, ${lost} dropped`);
   assert.equal(await refusals(), '');
   const ping = await cluster.a.inside('a1', `ping -n -c3 -i0.2 -W2 ${b1.addresses[0]}`);
   assert.equal(ping.code, 0, 'what makes it hard to find');
@@ -96,7 +96,7 @@ test('as we make vx0, TCP runs; with its tso on it all but stops, IPsec refuses 
 test('the cure it names is one, and the warning goes', async () => {
   await cluster.a.guest.ok(`${vx0} tso off`);
   const drops = await dropped();
-  assert.ok((await megabits(3)) > 20);
+  assert.ok((await megabits(3)) > 10);
   assert.ok((await dropped()) - drops < 5);
   await waitFor(async () => (await status()).warnings.length === 0, {
     what: 'no warning',
