@@ -19,16 +19,28 @@ const closedPort = 9;
  */
 export class Health {
   readonly #unanswered = new Map<NodeId, number>();
+  /** Those found dead; another set when that changes. */
+  #down: ReadonlySet<NodeId> = new Set();
+  readonly #changed: (nodes: readonly NodeId[]) => void;
   readonly #timer: NodeJS.Timeout;
   #probing = false;
 
-  constructor(peers: () => Promise<readonly { node: Node; lease: Lease | undefined }[]>) {
+  /** `changed`: these were found dead, or alive again. */
+  constructor(
+    peers: () => Promise<readonly { node: Node; lease: Lease | undefined }[]>,
+    changed: (nodes: readonly NodeId[]) => void,
+  ) {
+    this.#changed = changed;
     this.#timer = setInterval(() => void this.#round(peers), everyMs);
     this.#timer.unref();
   }
 
   isDown(node: NodeId): boolean {
-    return (this.#unanswered.get(node) ?? 0) >= enough;
+    return this.#down.has(node);
+  }
+
+  get down(): ReadonlySet<NodeId> {
+    return this.#down;
   }
 
   stop(): void {
@@ -43,11 +55,21 @@ export class Health {
       const ids = new Set(all.map(({ node }) => node.id));
       for (const id of this.#unanswered.keys()) if (!ids.has(id)) this.#unanswered.delete(id);
       await Promise.all(all.map(({ node, lease }) => this.#examine(node, lease)));
+      this.#compare();
     } catch {
       // The store does not answer: it says nothing about any peer.
     } finally {
       this.#probing = false;
     }
+  }
+
+  #compare(): void {
+    const down = new Set([...this.#unanswered].filter(([, count]) => count >= enough).map(([id]) => id));
+    const before = this.#down;
+    const changed = [...new Set([...down, ...before])].filter((id) => down.has(id) !== before.has(id));
+    if (changed.length === 0) return;
+    this.#down = down;
+    this.#changed(changed);
   }
 
   /** Of one behind a NAT only its lease tells: it would be the NAT that answers, or does not. */

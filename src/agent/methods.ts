@@ -14,8 +14,10 @@ import { attachEndpoint, detachEndpoint, knownNetwork } from './attach.ts';
 import { warningOf } from './drops.ts';
 import { featuresOf } from './features.ts';
 import { encryptionOf, identityOf, pairReports } from './pair-report.ts';
+import { text, unlessAbsent } from './params.ts';
 import { protocolVersion } from './protocol.ts';
 import type { Method } from './server.ts';
+import { serviceMethods } from './service-methods.ts';
 import { version } from './version.ts';
 
 /** Everything the agent can be asked, by name. A method parses, calls one use case, and shows its result. */
@@ -35,24 +37,6 @@ export function methodsOf(agent: Agent): Readonly<Record<string, Method>> {
   });
   const leaseOf = async (): Promise<Map<string, Awaited<ReturnType<typeof store.leases>>[number]>> =>
     new Map((await store.leases()).map((lease) => [lease.node, lease]));
-  const text = (params: Record<string, unknown>, field: string): string => {
-    const value = params[field];
-    if (typeof value === 'string' && value !== '') return value;
-    throw new WarrenError('invalid_input', `"${field}" is missing`);
-  };
-  /** Something to remove that is not there: fine with `ifExists`, not found otherwise. */
-  const unlessAbsent = async <T>(
-    params: Record<string, unknown>,
-    found: () => T | Promise<T>,
-  ): Promise<T | undefined> => {
-    try {
-      return await found();
-    } catch (error) {
-      if (params.ifExists === true && error instanceof WarrenError && error.exit === 3) return undefined;
-      throw error;
-    }
-  };
-
   return {
     hello: async () => ({ protocol: protocolVersion, version, pid: process.pid }),
 
@@ -105,6 +89,8 @@ export function methodsOf(agent: Agent): Readonly<Record<string, Method>> {
       const endpoint = await findEndpoint(store, await fresh(), text(params, 'endpoint'));
       return { ...endpointJson(view(), endpoint), born: endpoint.born, local: endpoint.node === agent.config.node.id };
     },
+
+    ...serviceMethods(agent),
 
     'node.list': async () => {
       const current = await fresh();

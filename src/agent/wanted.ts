@@ -25,6 +25,12 @@ export class Wanted {
     return this.#scopes.get(key);
   }
 
+  /** Of every service of a network. */
+  services(network: NetworkId): Scope[] {
+    const keys = [...(this.#networks.get(network) ?? [])].filter((key) => partsOf(key).service !== undefined);
+    return keys.flatMap((key) => this.#scopes.get(key) ?? []);
+  }
+
   put(key: Key, scope: Scope): void {
     this.drop(key);
     this.#scopes.set(key, scope);
@@ -102,6 +108,7 @@ function marked(path: string, { noun, item }: News): boolean {
   if (place !== 'network') return false;
   if (noun === 'links') return isOurs.link(item as Link, place);
   if (noun === 'routes') return isOurs.route(item as NetnsState['routes'][number]);
+  if (noun === 'rules') return isOurs.rule(item as NetnsState['rules'][number]);
   if (noun === 'neighs') return isOurs.neigh(item as NetnsState['neighs'][number]);
   return noun === 'fdb' && isOurs.fdb(item as NetnsState['fdb'][number]);
 }

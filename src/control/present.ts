@@ -33,7 +33,7 @@ export function networkJson(view: View, network: Network, endpoints: number) {
 
 export type EndpointJson = ReturnType<typeof endpointJson>;
 export function endpointJson(view: View, endpoint: Endpoint) {
-  const { id, name, netns, ifname, addresses, mac, state, labels, createdAt } = endpoint;
+  const { id, name, netns, ifname, addresses, mac, state, backend, labels, createdAt } = endpoint;
   const network = view.networks.get(endpoint.network);
   const node = view.nodes.get(endpoint.node);
   return {
@@ -46,7 +46,9 @@ export function endpointJson(view: View, endpoint: Endpoint) {
     addresses,
     mac,
     mtu: network ? mtuOf(view, network) : null,
-    service: endpoint.service ?? null,
+    service: backend
+      ? (view.followed.get(endpoint.network)?.services.get(backend.service)?.name ?? backend.service)
+      : null,
     state,
     vtep: node?.underlay ?? null,
     dns: {

@@ -1,9 +1,20 @@
-import type { EndpointId, NetworkId, NodeId } from './id.ts';
+import type { EndpointId, NetworkId, NodeId, ServiceId } from './id.ts';
 import { idBytes } from './id.ts';
 import type { Ip, Mac } from './ip.ts';
 
 /** What an endpoint was attached to. The same path with another inode is another namespace. */
 export type Born = { readonly boot: string; readonly dev: number; readonly inode: number };
+
+/** What makes an endpoint one of a service's backends. */
+export type Backend = {
+  readonly service: ServiceId;
+  /** IPVS weight, 1…65535. */
+  readonly weight: number;
+  /** What its node's last checks said; counts only where the service has a check. */
+  readonly healthy: boolean;
+  /** Milliseconds its connections have to end while it drains. */
+  readonly grace?: number;
+};
 
 export type Endpoint = {
   readonly id: EndpointId;
@@ -18,7 +29,8 @@ export type Endpoint = {
   readonly born: Born;
   readonly ifname: string;
   readonly defaultRoute: boolean;
-  readonly service?: string;
+  /** null: of no service. */
+  readonly backend: Backend | null;
   readonly labels: Readonly<Record<string, string>>;
   readonly state: 'starting' | 'ready' | 'draining';
   readonly createdAt: string;

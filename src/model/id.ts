@@ -6,6 +6,7 @@ export type ClusterId = Id<'cluster'>;
 export type NodeId = Id<'node'>;
 export type NetworkId = Id<'network'>;
 export type EndpointId = Id<'endpoint'>;
+export type ServiceId = Id<'service'>;
 
 export const idPattern = /^[a-z2-7]{16}$/;
 

@@ -1,7 +1,8 @@
 import type { Endpoint } from './endpoint.ts';
-import type { EndpointId, NetworkId, NodeId } from './id.ts';
+import type { EndpointId, NetworkId, NodeId, ServiceId } from './id.ts';
 import type { Network } from './network.ts';
 import type { Cluster, Node } from './node.ts';
+import type { Service } from './service.ts';
 
 /** Where a scope's history stands. Another incarnation or a smaller n means the store lost writes. */
 export type Revision = { readonly incarnation: string; readonly n: number };
@@ -10,6 +11,7 @@ export type NetworkView = {
   readonly network: Network;
   readonly revision: Revision;
   readonly endpoints: ReadonlyMap<EndpointId, Endpoint>;
+  readonly services: ReadonlyMap<ServiceId, Service>;
   /** Those of them that the store has lost, kept until their node has told it again. */
   readonly ghosts?: ReadonlySet<EndpointId>;
 };
@@ -24,9 +26,3 @@ export type View = {
   /** Only those followed. */
   readonly followed: ReadonlyMap<NetworkId, NetworkView>;
 };
-
-/** A network exists in this node's kernel while an endpoint of it lives here. */
-export function isHere(followed: NetworkView, self: NodeId): boolean {
-  for (const endpoint of followed.endpoints.values()) if (endpoint.node === self) return true;
-  return false;
-}

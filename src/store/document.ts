@@ -2,11 +2,14 @@ import type { Endpoint } from '../model/endpoint.ts';
 import { WarrenError } from '../model/error.ts';
 import type { Network } from '../model/network.ts';
 import type { Facts, Node } from '../model/node.ts';
+import type { Service } from '../model/service.ts';
+import type { ServiceWish } from './store.ts';
 
 /*
  * A document is one JSON object in lines, a group of members on each:
- *   network   head / labels / vni vipPools / subnets / members
- *   endpoint  head / addresses / state
+ *   network   head / labels / vni vipPools / subnets / published / members
+ *   endpoint  head / addresses / backend / state
+ *   service   head / settings / vips
  *   node      id name role / facts / joinedAt / index epoch
  * We write what a wish says, scripts write what they decide, each on lines of its own. JSON text never contains a raw
  * line end, so a script finds and replaces a line without decoding and encoding the rest, which cjson would damage
@@ -41,7 +44,15 @@ export function factsLine({
   return members({ underlay, local, underlayMtu, routes, version, identity, encryption, encap });
 }
 
-export type Document = { node: Node; network: Network; endpoint: Endpoint };
+/** A service's lines but the last, its virtual IPs. */
+export function serviceLines({ id, network, name, createdAt, vips: _, labels, ...settings }: Service | ServiceWish) {
+  return {
+    head: members({ id, network, name, createdAt }),
+    settings: members({ ...settings, labels: sorted(labels) }),
+  };
+}
+
+export type Document = { node: Node; network: Network; endpoint: Endpoint; service: Service };
 
 export function parseDocument<Kind extends keyof Document>(kind: Kind, text: string | undefined): Document[Kind] {
   try {

@@ -59,6 +59,10 @@ export function networkKeys(cluster: string, network: NetworkId) {
     endpoints: key('endpoints'),
     /** hash name -> id; endpoints and services share it */
     names: key('names'),
+    /** hash id -> document */
+    services: key('services'),
+    /** hash hex of a virtual IP -> service id */
+    vips: key('vips'),
     /** hash mac -> endpoint id */
     macs: key('macs'),
     /** hash NODE/BOOT/DEV/INODE -> endpoint id */

@@ -22,11 +22,21 @@ const loaded = new Map<Script, Loaded>();
 function load(script: Script): Loaded {
   const known = loaded.get(script);
   if (known) return known;
-  const lua = readFileSync(new URL(`${script}.lua`, folder), 'utf8');
+  const lua = withIncludes(readFileSync(new URL(`${script}.lua`, folder), 'utf8'));
   const sha = createHash('sha1').update(lua).digest('hex');
   const fresh = { lua, sha, keyCount: Number(script.slice(script.lastIndexOf('-') + 1)) };
   loaded.set(script, fresh);
   return fresh;
+}
+
+/** Redis scripts cannot call one another: `-- include: NAME…` stands for what is in lib/NAME.lua. */
+function withIncludes(lua: string): string {
+  return lua.replace(/^-- include: (.*)$/gm, (_, names: string) =>
+    names
+      .split(' ')
+      .map((name) => readFileSync(new URL(`lib/${name}.lua`, folder), 'utf8'))
+      .join('\n'),
+  );
 }
 
 /** EVALSHA, and EVAL where the server (or this shard, or the new master) has not seen the script yet. */

@@ -1,22 +1,11 @@
-import type { Endpoint } from '../model/endpoint.ts';
 import { WarrenError } from '../model/error.ts';
-import type { EndpointId, NetworkId, NodeId } from '../model/id.ts';
-import type { Network } from '../model/network.ts';
-import type { Cluster, Node } from '../model/node.ts';
-import type { NetworkView, Revision, View } from '../model/view.ts';
+import type { NetworkId, NodeId } from '../model/id.ts';
+import type { Revision, View } from '../model/view.ts';
 import { Flights } from './flight.ts';
+import { Replica, type ViewChange } from './replica.ts';
 import { entryOf } from './since.ts';
-import type { Change, Delta, NetworkSnapshot, RegistrySnapshot, Store, Written } from './store.ts';
-import { type Entry, readView, writeView } from './view-text.ts';
-
-export type MirrorChange = {
-  scope: 'registry' | NetworkId;
-  change?: Change;
-  /** What was there before the change. */
-  previous?: Endpoint | Network | Node;
-  /** The scope was read as a whole: anything in it may be different. */
-  reset?: true;
-};
+import type { Delta, RegistrySnapshot, Store, Written } from './store.ts';
+import type { Entry } from './view-text.ts';
 
 /** Where a view outlives its process. */
 export interface ViewLog {
@@ -32,9 +21,6 @@ export type MirrorOptions = {
   /** Has every change before a listener or who asked for it hears of it. */
   log?: ViewLog;
 };
-
-/** How one followed network stands. Its map is changed in place: one change costs one map entry, however large it is. */
-type Followed = { network: Network; revision: Revision; endpoints: Map<EndpointId, Endpoint>; ghosts: Set<EndpointId> };
 
 /**
  * The view in memory, kept up with the store by its change streams: all of the registry, and the networks followed.
@@ -52,18 +38,14 @@ type Followed = { network: Network; revision: Revision; endpoints: Map<EndpointI
 export class Mirror {
   readonly #store: Store;
   readonly #pollMs: number;
-  readonly #nodes = new Map<NodeId, Node>();
-  readonly #networks = new Map<NetworkId, Network>();
-  readonly #followed = new Map<NetworkId, Followed>();
+  readonly #replica: Replica;
   /** What is followed, whether or not it could be read yet. */
-  readonly #wanted = new Set<NetworkId>();
+  readonly #wanted: Set<NetworkId>;
   readonly #flights = new Flights<'' | NetworkId>((scope) => this.#read(scope));
-  readonly #onChange = new Set<(change: MirrorChange) => void>();
+  readonly #onChange = new Set<(change: ViewChange) => void>();
   readonly #onLost = new Set<(scope: 'registry' | NetworkId) => void>();
   /** `NETWORKID ENTRY` of changes of ours that are in the view, and whose wake-up has not come yet: it is no news. */
   readonly #mine = new Set<string>();
-  #cluster: Cluster | undefined;
-  #revision: Revision | undefined;
   #lost: 'registry' | NetworkId | undefined;
   #poll: NodeJS.Timeout | undefined;
   #closed = false;
@@ -73,38 +55,13 @@ export class Mirror {
   constructor(store: Store, cached?: string, { pollMs = 1000, log }: MirrorOptions = {}) {
     this.#store = store;
     this.#pollMs = pollMs;
-    if (cached !== undefined) this.#load(cached);
     this.#log = log;
-  }
-
-  #load(text: string): void {
-    const file = readView(text);
-    if (!file) return;
-    const { view, entries } = file;
-    this.#cluster = view.cluster;
-    this.#revision = view.revision;
-    for (const [id, node] of view.nodes) this.#nodes.set(id, node);
-    for (const [id, network] of view.networks) this.#networks.set(id, network);
-    for (const [id, { network, revision, endpoints, ghosts }] of view.followed) {
-      this.#followed.set(id, { network, revision, endpoints: new Map(endpoints), ghosts: new Set(ghosts) });
-      this.#wanted.add(id);
-    }
-    for (const entry of entries) this.#replay(entry);
-  }
-
-  #replay(entry: Entry): void {
-    if ('registry' in entry) this.#applyRegistry(entry.registry);
-    else if ('unfollow' in entry) this.unfollow(entry.unfollow);
-    else {
-      const network = this.#networks.get(entry.network);
-      if (!network) return;
-      this.#wanted.add(network.id);
-      this.#applyNetwork(network.id, network, entry.delta);
-    }
+    this.#replica = (cached === undefined ? undefined : Replica.read(cached)) ?? new Replica();
+    this.#wanted = new Set(this.#replica.followed.keys());
   }
 
   /** An entry is logged once it is in the view: a log that starts over has it then too. */
-  #kept(entry: Entry, told: MirrorChange[] = []): MirrorChange[] {
+  #kept(entry: Entry, told: ViewChange[] = []): ViewChange[] {
     const delta = 'registry' in entry ? entry.registry : 'delta' in entry ? entry.delta : undefined;
     const news = delta?.kind !== 'changes' || delta.changes.length > 0;
     if (news && this.#log && !this.#log.append(JSON.stringify(entry))) this.#log.write(this.save());
@@ -113,14 +70,7 @@ export class Mirror {
 
   /** undefined before the first answer of the store, unless a cached view was given. */
   get view(): View | undefined {
-    if (!this.#cluster || !this.#revision) return undefined;
-    return {
-      cluster: this.#cluster,
-      revision: this.#revision,
-      nodes: this.#nodes,
-      networks: this.#networks,
-      followed: this.#followed as ReadonlyMap<NetworkId, NetworkView>,
-    };
+    return this.#replica.view;
   }
 
   /** The store lost writes: the view is the last good one, and stays. */
@@ -149,10 +99,10 @@ export class Mirror {
 
   unfollow(id: NetworkId): void {
     this.#wanted.delete(id);
-    if (this.#followed.delete(id)) this.#kept({ unfollow: id });
+    if (this.#replica.unfollow(id)) this.#kept({ unfollow: id });
   }
 
-  onChange(listener: (change: MirrorChange) => void): void {
+  onChange(listener: (change: ViewChange) => void): void {
     this.#onChange.add(listener);
   }
 
@@ -189,7 +139,7 @@ export class Mirror {
     const ids = [...this.#wanted].filter((id) => there.has(id));
     const read = await Promise.all(
       ids.map(async (id) => {
-        const known = this.#followed.get(id);
+        const known = this.#replica.followed.get(id);
         return { id, known, now: await this.#store.networkSince(id, known?.revision) };
       }),
     );
@@ -198,12 +148,12 @@ export class Mirror {
     // From here on nothing waits: a listener sees all of it.
     const told = this.#applyRegistry(delta);
     for (const { id, known, now } of read) {
-      const network = this.#networks.get(id);
-      if (!network || !now || this.#followed.get(id) !== known) continue;
+      const network = this.#replica.network(id);
+      if (!network || !now || this.#replica.followed.get(id) !== known) continue;
       if (known && lost(known.revision, now) && now.kind === 'snapshot') {
         const others = [...known.endpoints.values()].filter(({ node }) => node !== self);
-        told.push(...this.#freshly(id, network, now, others));
-      } else told.push(...this.#applyNetwork(id, network, now));
+        told.push(...this.#replica.applyNetwork(id, now, others));
+      } else told.push(...this.#replica.applyNetwork(id, now));
     }
     this.#lost = undefined;
     this.#log?.write(this.save());
@@ -217,9 +167,7 @@ export class Mirror {
   }
 
   save(): string {
-    const view = this.view;
-    if (!view) throw new Error('there is no view to save yet');
-    return writeView(view);
+    return this.#replica.write();
   }
 
   async close(): Promise<void> {
@@ -234,12 +182,12 @@ export class Mirror {
 
   /** Where somebody else's change came in between, or a history we do not know, the store is read as ever. */
   #written({ network: id, before, delta }: Written): void {
-    const known = this.#followed.get(id);
+    const known = this.#replica.followed.get(id);
     if (!known || this.frozen || this.#closed) return;
     const next = known.revision.incarnation === delta.revision.incarnation && known.revision.n + 1 === delta.revision.n;
     if (!next || entryOf(known.revision) !== before) return;
     this.#mine.add(`${id} ${entryOf(delta.revision)}`);
-    this.#tell(this.#kept({ network: id, delta }, this.#applyNetwork(id, known.network, delta)));
+    this.#tell(this.#kept({ network: id, delta }, this.#replica.applyNetwork(id, delta)));
   }
 
   #hint(scope: '' | NetworkId): void {
@@ -260,143 +208,50 @@ export class Mirror {
   }
 
   async #readRegistry(): Promise<void> {
-    const from = this.#revision;
+    const from = this.#replica.revision;
     const delta = await this.#store.registrySince(from).catch((error: unknown) => {
       const gone = error instanceof WarrenError && /^(not_initialized|store_lost_writes)$/.test(error.code);
       if (!gone || !from) throw error;
       return undefined;
     });
     // Frozen, or thawed with another history, while the answer was on its way.
-    if (this.frozen || this.#revision !== from) return;
+    if (this.frozen || this.#replica.revision !== from) return;
     if (!delta || (from && lost(from, delta))) return this.#freeze('registry');
     this.#tell(this.#kept({ registry: delta }, this.#applyRegistry(delta)));
   }
 
-  #applyRegistry(delta: Delta<RegistrySnapshot>): MirrorChange[] {
-    const told: MirrorChange[] = [];
-    this.#revision = delta.revision;
-    if (delta.kind === 'snapshot') {
-      const { cluster, nodes, networks } = delta.snapshot;
-      const before = [...this.#networks.values()];
-      this.#cluster = cluster;
-      replace(this.#nodes, nodes);
-      replace(this.#networks, networks);
-      // A reset does not say what is gone, and nobody else will ask for a network that is.
-      for (const previous of before) {
-        const { id } = previous;
-        if (!this.#networks.has(id)) {
-          told.push({ scope: 'registry', change: { kind: 'network', id, value: undefined }, previous });
-        }
-        this.#setNetwork(id, this.#networks.get(id));
-      }
-      told.push({ scope: 'registry', reset: true });
-    } else {
-      for (const change of delta.changes) {
-        let previous: MirrorChange['previous'];
-        if (change.kind === 'node') previous = put(this.#nodes, change.id, change.value);
-        else if (change.kind === 'network') {
-          previous = put(this.#networks, change.id, change.value);
-          this.#setNetwork(change.id, change.value);
-        }
-        told.push({ scope: 'registry', change, ...(previous ? { previous } : {}) });
-      }
-    }
-    for (const id of this.#followed.keys()) told.push(...this.#lay(id, ({ node }) => !this.#nodes.has(node)));
-    return told;
-  }
-
   async #readNetwork(id: NetworkId): Promise<void> {
-    const known = this.#followed.get(id);
+    const known = this.#replica.followed.get(id);
     const from = known?.revision;
     const delta = await this.#store.networkSince(id, from);
     if (delta === undefined) {
       // A slot is purged after the registry forgot the network, so the registry knows whether this is a loss.
       await this.#flights.run('');
-      if (known && this.#followed.get(id) === known && this.#networks.has(id)) this.#freeze(id);
+      if (known && this.#replica.followed.get(id) === known && this.#replica.network(id)) this.#freeze(id);
       return;
     }
     // Created by somebody else since the registry was read last.
-    if (!this.#networks.has(id)) await this.#flights.run('');
-    const network = this.#networks.get(id);
+    if (!this.#replica.network(id)) await this.#flights.run('');
+    const network = this.#replica.network(id);
     // Ids are never used again: nothing to wait for.
     if (!network) this.#wanted.delete(id);
     if (!network || !this.#wanted.has(id) || this.frozen) return;
     // Unfollowed, perhaps followed again, or thawed while the answer was on its way: another answer will come.
-    if (this.#followed.get(id) !== known) return;
+    if (this.#replica.followed.get(id) !== known) return;
     // A change of ours came in meanwhile: what else the answer has is still to be had.
     if (known?.revision !== from) return this.#readNetwork(id);
     if (known && lost(known.revision, delta)) return this.#freeze(id);
-    this.#tell(this.#kept({ network: id, delta }, this.#applyNetwork(id, network, delta)));
-  }
-
-  #applyNetwork(id: NetworkId, network: Network, delta: Delta<NetworkSnapshot>): MirrorChange[] {
-    const known = this.#followed.get(id);
-    if (delta.kind === 'snapshot') {
-      const ghosts = [...(known?.ghosts ?? [])].flatMap((ghost) => known?.endpoints.get(ghost) ?? []);
-      return this.#freshly(id, network, delta, ghosts);
-    }
-    if (!known) return [];
-    known.revision = delta.revision;
-    const told: MirrorChange[] = [];
-    for (const change of delta.changes) {
-      if (change.kind === 'asserted') told.push(...this.#lay(id, ({ node }) => node === change.id));
-      if (change.kind !== 'endpoint') continue;
-      const { value } = change;
-      known.ghosts.delete(change.id);
-      if (value) told.push(...this.#lay(id, (ghost) => clash(ghost, value)));
-      const previous = put(known.endpoints, change.id, value);
-      told.push({ scope: id, change, ...(previous ? { previous } : {}) });
-    }
-    return told;
-  }
-
-  /** `before`: what is known of other nodes' endpoints, and stays where those nodes have not told the store themselves. */
-  #freshly(
-    id: NetworkId,
-    network: Network,
-    { revision, snapshot }: { revision: Revision; snapshot: NetworkSnapshot },
-    before: readonly Endpoint[],
-  ): MirrorChange[] {
-    const endpoints = new Map(snapshot.endpoints.map((endpoint) => [endpoint.id, endpoint]));
-    const ghosts = before.filter((ghost) => !endpoints.has(ghost.id));
-    for (const ghost of ghosts) endpoints.set(ghost.id, ghost);
-    this.#followed.set(id, { network, revision, endpoints, ghosts: new Set(ghosts.map((ghost) => ghost.id)) });
-    const taken = new Set(snapshot.endpoints.flatMap(claims));
-    const told = new Set(snapshot.asserted);
-    this.#lay(
-      id,
-      (ghost) => told.has(ghost.node) || !this.#nodes.has(ghost.node) || claims(ghost).some((each) => taken.has(each)),
-    );
-    return [{ scope: id, reset: true }];
-  }
-
-  /** Lets go of ghosts: their node has spoken or is no member any more, or somebody else has what was theirs. */
-  #lay(id: NetworkId, which: (ghost: Endpoint) => boolean): MirrorChange[] {
-    const followed = this.#followed.get(id);
-    const told: MirrorChange[] = [];
-    for (const ghost of followed?.ghosts ?? []) {
-      const previous = followed?.endpoints.get(ghost);
-      if (previous && !which(previous)) continue;
-      followed?.ghosts.delete(ghost);
-      followed?.endpoints.delete(ghost);
-      const change = { kind: 'endpoint', id: ghost, value: undefined } as const;
-      if (previous) told.push({ scope: id, change, previous });
-    }
-    return told;
-  }
-
-  #setNetwork(id: NetworkId, network: Network | undefined): void {
-    if (!network) {
-      this.#wanted.delete(id);
-      this.#followed.delete(id);
-      return;
-    }
-    const followed = this.#followed.get(id);
-    if (followed) followed.network = network;
+    this.#tell(this.#kept({ network: id, delta }, this.#replica.applyNetwork(id, delta)));
   }
 
   /** Only after everything is applied: a listener sees one revision, and its mistakes do not tear the view. */
-  #tell(changes: readonly MirrorChange[]): void {
+  #applyRegistry(delta: Delta<RegistrySnapshot>): ViewChange[] {
+    const told = this.#replica.applyRegistry(delta);
+    for (const { change } of told) if (change?.kind === 'network' && !change.value) this.#wanted.delete(change.id);
+    return told;
+  }
+
+  #tell(changes: readonly ViewChange[]): void {
     for (const change of changes) for (const listener of this.#onChange) listener(change);
   }
 
@@ -409,26 +264,4 @@ export class Mirror {
 
 function lost(from: Revision, delta: { revision: Revision; diverged?: true }): boolean {
   return delta.diverged === true || delta.revision.incarnation !== from.incarnation || delta.revision.n < from.n;
-}
-
-/** What only one endpoint of a network can have. */
-function claims({ name, mac, addresses }: Endpoint): string[] {
-  return [name, mac, ...addresses];
-}
-
-function clash(a: Endpoint, b: Endpoint): boolean {
-  const others = claims(b);
-  return a.id !== b.id && claims(a).some((each) => others.includes(each));
-}
-
-function put<Key, Value>(map: Map<Key, Value>, key: Key, value: Value | undefined): Value | undefined {
-  const previous = map.get(key);
-  if (value === undefined) map.delete(key);
-  else map.set(key, value);
-  return previous;
-}
-
-function replace<Key, Value extends { id: Key }>(map: Map<Key, Value>, values: readonly Value[]): void {
-  map.clear();
-  for (const value of values) map.set(value.id, value);
 }

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { WarrenError } from '../model/error.ts';
-import type { NetworkId, NodeId } from '../model/id.ts';
+import type { NetworkId, NodeId, ServiceId } from '../model/id.ts';
 import type { Cidr, Ip } from '../model/ip.ts';
 import { familyOf, toHex } from '../model/ip.ts';
-import type { Network } from '../model/network.ts';
+import type { Network, Published } from '../model/network.ts';
 import { firstVni, vniCount } from '../model/network.ts';
 import { members, parseDocument, sorted } from './document.ts';
 import { capacityOf, checkSubnets, poolOf, prefixOf } from './ipam.ts';
@@ -159,14 +159,17 @@ export async function networkRemove(session: Session, id: NetworkId, force: bool
     removed: tombs,
   } = session.registry;
   const slot = session.network(id);
-  const [status, count] = await session.guarded('close-network-2', [slot.meta, slot.endpoints], [force ? 1 : 0]);
+  const keysOfSlot = [slot.meta, slot.endpoints, slot.services];
+  const [status, ...counts] = await session.guarded('close-network-3', keysOfSlot, [force ? 1 : 0]);
   if (status === 'network_in_use') {
     const network = await record(session, id).catch(() => undefined);
-    const endpoints = `${count} endpoint${count === '1' ? '' : 's'}`;
+    const what = ['endpoint', 'service'].map((noun, i) =>
+      counts[i] === '0' ? '' : `${counts[i]} ${noun}${counts[i] === '1' ? '' : 's'}`,
+    );
     throw new WarrenError(
       status,
-      `network "${network?.name ?? id}" has ${endpoints}`,
-      'detach them, or remove it with --force',
+      `network "${network?.name ?? id}" has ${what.filter(Boolean).join(' and ')}`,
+      'remove them first, or all of it with --force',
     );
   }
   const keys = [meta, changes, networks, networkNames, vnis, prefixes, prefixIndex, purges, tombs];
@@ -174,7 +177,7 @@ export async function networkRemove(session: Session, id: NetworkId, force: bool
   // Also those whose removal ended between the registry and the purge.
   const due = await session.connection.use((client) => client.smembers(purges));
   for (const gone of new Set([...due, id] as NetworkId[])) {
-    await session.change('purge-network-16', gone, Object.values(session.network(gone)), []);
+    await session.change('purge-network-18', gone, Object.values(session.network(gone)), []);
     await session.connection.use((client) => client.srem(purges, gone));
   }
   return removed === '1';
@@ -196,6 +199,33 @@ export async function networkLeave(session: Session, id: NetworkId, node: NodeId
   const reply = await session.change('leave-network-3', '', [meta, changes, networks], [id, node]);
   const [status] = session.present(reply);
   if (status !== 'ok') throw unexpected(status);
+}
+
+export async function networkPublish(
+  session: Session,
+  id: NetworkId,
+  service: ServiceId,
+  ports: readonly Published[],
+): Promise<Network> {
+  const { meta, changes, networks } = session.registry;
+  const wish = ports.map((each) => ({
+    text: JSON.stringify({ ...each, service }),
+    ip: each.ip ?? '',
+    port: each.port,
+    proto: each.proto,
+  }));
+  const args = [id, service, JSON.stringify(wish)];
+  const [status, detail, holder, name] = session.present(
+    await session.change('publish-network-3', '', [meta, changes, networks], args),
+  );
+  if (status === 'ok') return parseDocument('network', detail);
+  if (status === 'network_not_found') throw unknownNetwork(id);
+  if (status !== 'published_port_taken') throw unexpected(status);
+  throw new WarrenError(
+    status,
+    `port ${detail} is published by service ${holder} of network "${name}"`,
+    'publish another port, or one address of the hosts: --publish IP:PORT:VIPPORT',
+  );
 }
 
 export async function usage(session: Session, id: NetworkId): Promise<readonly Usage[]> {

@@ -47,12 +47,13 @@ export async function networkSince(
   id: NetworkId,
   from: Revision | undefined,
 ): Promise<Delta<NetworkSnapshot> | undefined> {
-  const { meta, changes, endpoints, asserted } = session.network(id);
-  const raw = await since(session, 'read-network-4', [meta, changes, endpoints, asserted], from);
+  const { meta, changes, endpoints, services, asserted } = session.network(id);
+  const raw = await since(session, 'read-network-5', [meta, changes, endpoints, services, asserted], from);
   return (
     raw &&
-    parse(raw, ([texts = [], nodes = []]) => ({
+    parse(raw, ([texts = [], services = [], nodes = []]) => ({
       endpoints: texts.map((text) => parseDocument('endpoint', text)),
+      services: services.map((text) => parseDocument('service', text)),
       asserted: nodes as NodeId[],
     }))
   );
@@ -83,6 +84,7 @@ function parse<Snapshot>(raw: Raw, whole: (parts: string[][]) => Snapshot): Delt
 
 function parseChange(kind: unknown, id: string, text: string): Change {
   if (kind === 'asserted') return { kind, id: id as NodeId };
-  if (kind !== 'node' && kind !== 'network' && kind !== 'endpoint') throw unexpected(String(kind));
+  if (kind !== 'node' && kind !== 'network' && kind !== 'endpoint' && kind !== 'service')
+    throw unexpected(String(kind));
   return { kind, id, value: text === '' ? undefined : parseDocument(kind, text) } as Change;
 }

@@ -1,8 +1,9 @@
-import type { Endpoint } from '../model/endpoint.ts';
-import type { EndpointId, NetworkId, NodeId } from '../model/id.ts';
+import type { Backend, Endpoint } from '../model/endpoint.ts';
+import type { EndpointId, NetworkId, NodeId, ServiceId } from '../model/id.ts';
 import type { Cidr, Ip } from '../model/ip.ts';
-import type { Network } from '../model/network.ts';
+import type { Network, Published } from '../model/network.ts';
 import type { Cluster, Facts, Node } from '../model/node.ts';
+import type { Service } from '../model/service.ts';
 import type { Revision, View } from '../model/view.ts';
 
 /** A network as wished; the store adds the vni and, where none is named, the prefixes. */
@@ -31,6 +32,19 @@ export type EndpointWish = Omit<Endpoint, 'addresses' | 'state' | 'ifname'> & {
   epoch: number;
 };
 
+/** A service as wished; the store adds virtual IPs of the families not given. */
+export type ServiceWish = Service;
+
+/** What becomes of an endpoint as a backend. */
+export type Serving = {
+  /** The service it must be a backend of; absent: of none, or of the one it becomes a backend of. */
+  expect?: ServiceId;
+  backend: Backend | null;
+  state?: 'ready' | 'draining';
+  /** Of the endpoint's node, where that says so itself: an older agent is refused (stale_epoch). */
+  epoch?: number;
+};
+
 export type NodeWish = Omit<Node, 'index' | 'epoch'>;
 export type Lease = {
   node: NodeId;
@@ -45,6 +59,7 @@ export type Change =
   | { kind: 'network'; id: NetworkId; value: Network | undefined }
   | { kind: 'node'; id: NodeId; value: Node | undefined }
   | { kind: 'endpoint'; id: EndpointId; value: Endpoint | undefined }
+  | { kind: 'service'; id: ServiceId; value: Service | undefined }
   /** A node has told what it holds in this network since the store lost writes. */
   | { kind: 'asserted'; id: NodeId };
 
@@ -65,6 +80,7 @@ export type Written = {
 export type RegistrySnapshot = { cluster: Cluster; nodes: readonly Node[]; networks: readonly Network[] };
 export type NetworkSnapshot = {
   endpoints: readonly Endpoint[];
+  services: readonly Service[];
   /** Nodes that have told what they hold since the slot lost writes; nobody where it never did. */
   asserted: readonly NodeId[];
 };
@@ -79,6 +95,7 @@ export type Claim = {
   mine: readonly Endpoint[];
   /** Other nodes' endpoints it knew: their addresses are not given out until those nodes have spoken, or a day has passed. */
   others: readonly Endpoint[];
+  services: readonly Service[];
 };
 
 /** What was lost because somebody else has it in the store meanwhile. */
@@ -143,6 +160,8 @@ export interface Store {
   /** This node has, or is about to have, endpoints there (join), or no longer has any (leave). */
   networkJoin(id: NetworkId, node: NodeId): Promise<Network>;
   networkLeave(id: NetworkId, node: NodeId): Promise<void>;
+  /** A service's published ports become these; published_port_taken when another service has one. */
+  networkPublish(id: NetworkId, service: ServiceId, ports: readonly Published[]): Promise<Network>;
   usage(id: NetworkId): Promise<readonly Usage[]>;
 
   // endpoints (network slot)
@@ -152,7 +171,17 @@ export interface Store {
   /** Gone already: undefined. Its addresses cool down before they are given out again. */
   endpointDetach(network: NetworkId, id: EndpointId): Promise<Endpoint | undefined>;
   endpoints(network: NetworkId): Promise<readonly Endpoint[]>;
+  /** undefined: it is a backend of another service than expected, or of none, or it is gone. */
+  endpointServe(network: NetworkId, id: EndpointId, serving: Serving): Promise<Endpoint | undefined>;
   endpointCount(network: NetworkId): Promise<number>;
+
+  // services (network slot)
+  /** Takes virtual IPs and writes the service. Same id again: the same answer. */
+  serviceCreate(network: Network, wish: ServiceWish): Promise<Service>;
+  /** All but its virtual IPs becomes as given. */
+  serviceUpdate(network: Network, service: Service): Promise<Service>;
+  serviceRemove(network: NetworkId, id: ServiceId): Promise<boolean>;
+  services(network: NetworkId): Promise<readonly Service[]>;
 
   // after lost writes
   /**

@@ -3,12 +3,13 @@ import type { NetworkId } from '../model/id.ts';
 import { idPattern } from '../model/id.ts';
 import type { Network } from '../model/network.ts';
 import type { Cluster, Node } from '../model/node.ts';
+import type { Service } from '../model/service.ts';
 import type { Revision, View } from '../model/view.ts';
 import type { Delta, NetworkSnapshot, RegistrySnapshot } from './store.ts';
 
 /*
  * A view on disk: a JSON document on the first line, and on each further line what came after it
- *   {"format":1,"cluster":…,"revision":…,"nodes":[…],"networks":[…],"followed":[{"id","revision","endpoints":[…],"ghosts":[id…]}]}
+ *   {"format":1,"cluster":…,"revision":…,"nodes":[…],"networks":[…],"followed":[{"id","revision","endpoints":[…],"services":[…],"ghosts":[id…]}]}
  *   {"registry":DELTA}  or  {"network":ID,"delta":DELTA}  or  {"unfollow":ID}
  */
 const format = 1;
@@ -30,6 +31,7 @@ export function writeView({ cluster, revision, nodes, networks, followed }: View
       id,
       revision: one.revision,
       endpoints: [...one.endpoints.values()],
+      services: [...one.services.values()],
       ghosts: [...(one.ghosts ?? [])],
     })),
   });
@@ -63,9 +65,10 @@ function readFirst(text: string): View | undefined {
     if (!isRecord(one) || !isRevision(one.revision)) return undefined;
     const network = networks.get(one.id as Network['id']);
     const endpoints = byId<Endpoint>(one.endpoints, (each) => Array.isArray(each.addresses) && isRecord(each.born));
-    if (!network || !endpoints) return undefined;
+    const services = byId<Service>(one.services, (each) => Array.isArray(each.vips) && Array.isArray(each.ports));
+    if (!network || !endpoints || !services) return undefined;
     const ghosts = new Set(Array.isArray(one.ghosts) ? (one.ghosts as unknown[]) : []);
-    views.set(network.id, { network, revision: one.revision, endpoints, ghosts });
+    views.set(network.id, { network, revision: one.revision, endpoints, services, ghosts });
   }
   return { cluster: cluster as Cluster, revision, nodes, networks, followed: views };
 }

@@ -22,7 +22,7 @@ const revision = async (store: Store, net: Network) => (await store.networkSince
 test('an endpoint gets an address per family, IPv4 first, and is starting, then ready', async () => {
   const { store, net } = await network();
   const labels = { 'x"y': '\n', b: '', a: '{}' };
-  const wish = endpointWish(net, 'web', { labels, service: 'front' });
+  const wish = endpointWish(net, 'web', { labels });
   const { epoch: _, ...same } = wish;
   const made = await store.endpointAttach(net, wish);
   const addresses = ['10.128.0.2', 'fd12:3456:789a:1::2'];

@@ -5,8 +5,9 @@ import type { Endpoint } from '../../src/model/endpoint.ts';
 import type { NetworkId } from '../../src/model/id.ts';
 
 import type { View } from '../../src/model/view.ts';
-import type { MirrorChange, MirrorOptions } from '../../src/store/mirror.ts';
+import type { MirrorOptions } from '../../src/store/mirror.ts';
 import { Mirror, type ViewLog } from '../../src/store/mirror.ts';
+import type { ViewChange } from '../../src/store/replica.ts';
 import type { Store } from '../../src/store/store.ts';
 import { random } from '../support/random.ts';
 import { attach, clusterWish, fails, ip, networkWish, nodeWish, withRedis } from './fixture.ts';
@@ -45,7 +46,7 @@ test('it follows by wake-up, sees its own writes at once, and tells what changed
   assert.equal(none, undefined);
   await mirror.start();
   await sleep(50);
-  const told: MirrorChange[] = [];
+  const told: ViewChange[] = [];
   mirror.onChange((change) => told.push(change));
   const net = await store.networkCreate(networkWish('app'), []);
   await until(() => mirror.view?.networks.has(net.id) === true, 'the network by wake-up');
@@ -111,7 +112,7 @@ test('a removed network leaves the view with its endpoints', async () => {
   mirror.onLost(() => {
     lost = true;
   });
-  const told: MirrorChange[] = [];
+  const told: ViewChange[] = [];
   mirror.onChange((change) => told.push(change));
   await store.networkRemove(net.id, true);
   await mirror.refresh(net.id);
@@ -133,7 +134,7 @@ test('an emptied store, and one made again, freeze it with its last good view', 
   await mirror.follow(net.id);
   const before = plain(mirror.view);
   const saved = mirror.save();
-  const told: MirrorChange[] = [];
+  const told: ViewChange[] = [];
   const lost: string[] = [];
   mirror.onChange((change) => told.push(change));
   mirror.onLost((scope) => lost.push(scope));
@@ -193,7 +194,7 @@ test('after a gap it reads the whole and goes on', async () => {
   await store.nodeRegister(nodeWish('n1'));
   await admin.xtrim(`warren:{${name}/${a.id}}:changes`, 'MAXLEN', 1);
   await admin.xtrim(`warren:{${name}}:changes`, 'MAXLEN', 1);
-  const told: MirrorChange[] = [];
+  const told: ViewChange[] = [];
   next.onChange((change) => told.push(change));
   await next.start();
   assert.deepEqual(told, [
@@ -238,7 +239,7 @@ test('a saved view comes back the same; anything else is no view', async () => {
   for (const bad of spoil) assert.equal(load(JSON.stringify(bad)), undefined, JSON.stringify(bad).slice(0, 90));
   // It goes on where it was.
   const next = new Mirror(store, text, slow);
-  const told: MirrorChange[] = [];
+  const told: ViewChange[] = [];
   next.onChange((change) => told.push(change));
   await attach(store, net, 'e2');
   await next.start();

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Network } from '../../src/model/network.ts';
-import type { MirrorChange, ViewLog } from '../../src/store/mirror.ts';
-import { Mirror } from '../../src/store/mirror.ts';
+import { Mirror, type ViewLog } from '../../src/store/mirror.ts';
+import type { ViewChange } from '../../src/store/replica.ts';
 import type { Store } from '../../src/store/store.ts';
 import { attach, endpointWish, fails, networkWish, withRedis } from './fixture.ts';
 
@@ -37,7 +37,7 @@ async function setup(log?: ViewLog) {
   await mirror.follow(net.id);
   await sleep(50); // the subscription
   await mirror.refresh(net.id);
-  const told: MirrorChange[] = [];
+  const told: ViewChange[] = [];
   mirror.onChange((change) => told.push(change));
   const names = () =>
     [...(mirror.view?.followed.get(net.id)?.endpoints.values() ?? [])].map((each) => each.name).sort();

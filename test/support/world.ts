@@ -1,10 +1,11 @@
-import type { Endpoint } from '../../src/model/endpoint.ts';
+import type { Backend, Endpoint } from '../../src/model/endpoint.ts';
 import { endpointMac } from '../../src/model/endpoint.ts';
-import type { ClusterId, EndpointId, NetworkId, NodeId } from '../../src/model/id.ts';
+import type { ClusterId, EndpointId, NetworkId, NodeId, ServiceId } from '../../src/model/id.ts';
 import type { Cidr, Ip } from '../../src/model/ip.ts';
 import type { Network } from '../../src/model/network.ts';
 import { firstVni } from '../../src/model/network.ts';
 import type { Node } from '../../src/model/node.ts';
+import type { Service } from '../../src/model/service.ts';
 import type { View } from '../../src/model/view.ts';
 
 /** A small made-up cluster for tests of pure code: ids are readable, everything can be overridden. */
@@ -43,6 +44,7 @@ export function network(name: string, fields: Partial<Network> = {}): Network {
     encrypted: false,
     internal: false,
     labels: {},
+    published: [],
     members: [],
     createdAt: '2026-01-01T00:00:00.000Z',
     ...fields,
@@ -62,6 +64,7 @@ export function endpoint(name: string, net: Network, at: Node, host: number, fie
     born: { boot: 'boot', dev: 4, inode: 4026530000 + host },
     ifname: 'eth0',
     defaultRoute: true,
+    backend: null,
     labels: {},
     state: 'ready',
     createdAt: '2026-01-01T00:00:00.000Z',
@@ -69,7 +72,38 @@ export function endpoint(name: string, net: Network, at: Node, host: number, fie
   };
 }
 
-export function view(nodes: readonly Node[], networks: readonly Network[], endpoints: readonly Endpoint[]): View {
+export const serviceId = (name: string): ServiceId => pad(`svc${name}`) as ServiceId;
+
+/** Its virtual IPs are the N-th of the network's pools. */
+export function service(name: string, net: Network, n: number, fields: Partial<Service> = {}): Service {
+  return {
+    id: serviceId(name),
+    network: net.id,
+    name,
+    vips: [`10.64.0.${n}`, `fd00:0:0:8000::${n.toString(16)}`] as Ip[],
+    ports: [{ port: 80, target: 8080, proto: 'tcp' }],
+    scheduler: 'rr',
+    affinity: 0,
+    health: { check: 'none', interval: 2000, timeout: 1000, retries: 2, startPeriod: 0 },
+    publish: [],
+    publishMode: 'ingress',
+    publishFrom: [],
+    labels: {},
+    createdAt: '2026-01-01T00:00:00.000Z',
+    ...fields,
+  };
+}
+
+export function backend(of: Service, fields: Partial<Backend> = {}): Backend {
+  return { service: of.id, weight: 1, healthy: true, ...fields };
+}
+
+export function view(
+  nodes: readonly Node[],
+  networks: readonly Network[],
+  endpoints: readonly Endpoint[],
+  services: readonly Service[] = [],
+): View {
   const revision = { incarnation: 'i', n: 1 };
   return {
     cluster: {
@@ -90,6 +124,7 @@ export function view(nodes: readonly Node[], networks: readonly Network[], endpo
           network: item,
           revision,
           endpoints: new Map(endpoints.filter((e) => e.network === item.id).map((e) => [e.id, e])),
+          services: new Map(services.filter((s) => s.network === item.id).map((s) => [s.id, s])),
         },
       ]),
     ),

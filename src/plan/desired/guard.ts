@@ -5,9 +5,9 @@ import { familyOf } from '../../model/ip.ts';
 import type { Network } from '../../model/network.ts';
 import type { Cluster } from '../../model/node.ts';
 import type { View } from '../../model/view.ts';
-import { isHere } from '../../model/view.ts';
 import { guardTable, policyPriority, reqid } from '../names.ts';
 import { nothing } from '../scope.ts';
+import { isHere } from './here.ts';
 
 /*
  * No packet of the encrypted port leaves or enters in clear, whatever else fails: two lines in the host, each of which is

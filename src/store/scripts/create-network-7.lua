@@ -13,51 +13,7 @@ if not meta[1] then return { 'absent' } end
 if meta[1] ~= ARGV[1] then return { 'store_schema', meta[1] } end
 if ARGV[2] ~= '' and meta[2] ~= ARGV[2] then return { 'store_lost_writes' } end
 
--- One revision, one stream entry, one wake-up. The time in the entry's id tells two histories of one revision apart.
-local function changed(kind, id, value)
-  local rev = redis.call('HINCRBY', KEYS[1], 'rev', 1)
-  local now = redis.call('TIME')
-  local at = string.format('%.0f-%s%06d', rev, now[1], now[2])
-  if value then
-    redis.call('XADD', KEYS[2], 'MAXLEN', '~', 10000, at, 'kind', kind, 'id', id, 'value', value)
-  else
-    redis.call('XADD', KEYS[2], 'MAXLEN', '~', 10000, at, 'kind', kind, 'id', id)
-  end
-  redis.call('PUBLISH', ARGV[3], ARGV[4])
-end
-
--- First clear bit of [from, to], or nil. Bits past the end of the string are clear.
-local function clear(key, from, to)
-  local bit = from
-  while bit % 8 ~= 0 and bit <= to do
-    if redis.call('GETBIT', key, bit) == 0 then return bit end
-    bit = bit + 1
-  end
-  if bit > to then return nil end
-  local found = redis.call('BITPOS', key, 0, bit / 8, math.floor(to / 8))
-  if found == -1 then found = redis.call('STRLEN', key) * 8 end
-  found = math.max(found, bit) -- BITPOS answers 0 for a missing key
-  return found <= to and found or nil
-end
-
--- Canonical text of a hex address (RFC 5952: the longest run of two or more zero groups becomes ::).
-local function text(hex)
-  local groups = {}
-  if #hex == 8 then
-    for i = 1, 8, 2 do groups[#groups + 1] = tonumber(hex:sub(i, i + 1), 16) end
-    return table.concat(groups, '.')
-  end
-  for i = 1, 32, 4 do groups[#groups + 1] = string.format('%x', tonumber(hex:sub(i, i + 3), 16)) end
-  local best, length, i = 0, 1, 1
-  while i <= 8 do
-    local j = i
-    while groups[j] == '0' do j = j + 1 end
-    if j - i > length then best, length = i, j - i end
-    i = math.max(j, i + 1)
-  end
-  if best == 0 then return table.concat(groups, ':') end
-  return table.concat(groups, ':', 1, best - 1) .. '::' .. table.concat(groups, ':', best + length, 8)
-end
+-- include: changed clear text
 
 -- cjson would write an empty list as {}.
 local function list(items)
@@ -193,7 +149,7 @@ redis.call('HSET', KEYS[4], name, id)
 redis.call('HSET', KEYS[6], id, table.concat(own, '\n'))
 for _, text in ipairs(own) do redis.call('ZADD', INDEX, 0, text) end
 local document = '{' .. ARGV[7] .. ',\n' .. ARGV[8] .. ',\n"vni":' .. (ARGV[9] + vni) .. ',"vipPools":' .. list(pools)
-  .. ',\n"subnets":' .. list(subnets) .. ',\n"members":[]}'
+  .. ',\n"subnets":' .. list(subnets) .. ',\n"published":[],\n"members":[]}'
 redis.call('HSET', KEYS[3], id, document)
 changed('network', id, document)
 return { 'ok', document }

@@ -9,21 +9,7 @@ if meta[1] ~= ARGV[1] then return { 'store_schema', meta[1] } end
 if ARGV[2] ~= '' and meta[2] ~= ARGV[2] then return { 'store_lost_writes' } end
 if meta[3] == 'gone' then return { 'gone' } end
 
--- One revision, one stream entry, one wake-up that names the entry. The time in its id tells two histories of one revision
--- apart. Gives the ids of this entry and of the one before.
-local function changed(kind, id, value)
-  local before = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
-  local rev = redis.call('HINCRBY', KEYS[1], 'rev', 1)
-  local now = redis.call('TIME')
-  local at = string.format('%.0f-%s%06d', rev, now[1], now[2])
-  if value then
-    redis.call('XADD', KEYS[2], 'MAXLEN', '~', 10000, at, 'kind', kind, 'id', id, 'value', value)
-  else
-    redis.call('XADD', KEYS[2], 'MAXLEN', '~', 10000, at, 'kind', kind, 'id', id)
-  end
-  redis.call('PUBLISH', ARGV[3], ARGV[4] .. ' ' .. at)
-  return at, before and before[1] or ''
-end
+-- include: changed
 
 local id, epoch = ARGV[5], tonumber(ARGV[6])
 local document = redis.call('HGET', KEYS[3], id)

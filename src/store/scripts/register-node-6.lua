@@ -9,32 +9,7 @@ if not meta[1] then return { 'absent' } end
 if meta[1] ~= ARGV[1] then return { 'store_schema', meta[1] } end
 if ARGV[2] ~= '' and meta[2] ~= ARGV[2] then return { 'store_lost_writes' } end
 
--- One revision, one stream entry, one wake-up. The time in the entry's id tells two histories of one revision apart.
-local function changed(kind, id, value)
-  local rev = redis.call('HINCRBY', KEYS[1], 'rev', 1)
-  local now = redis.call('TIME')
-  local at = string.format('%.0f-%s%06d', rev, now[1], now[2])
-  if value then
-    redis.call('XADD', KEYS[2], 'MAXLEN', '~', 10000, at, 'kind', kind, 'id', id, 'value', value)
-  else
-    redis.call('XADD', KEYS[2], 'MAXLEN', '~', 10000, at, 'kind', kind, 'id', id)
-  end
-  redis.call('PUBLISH', ARGV[3], ARGV[4])
-end
-
--- First clear bit of [from, to], or nil. Bits past the end of the string are clear.
-local function clear(key, from, to)
-  local bit = from
-  while bit % 8 ~= 0 and bit <= to do
-    if redis.call('GETBIT', key, bit) == 0 then return bit end
-    bit = bit + 1
-  end
-  if bit > to then return nil end
-  local found = redis.call('BITPOS', key, 0, bit / 8, math.floor(to / 8))
-  if found == -1 then found = redis.call('STRLEN', key) * 8 end
-  found = math.max(found, bit) -- BITPOS answers 0 for a missing key
-  return found <= to and found or nil
-end
+-- include: changed clear
 
 local id, name = ARGV[5], ARGV[6]
 local holder = redis.call('HGET', KEYS[4], name)

@@ -7,18 +7,7 @@ if not meta[1] then return { 'absent' } end
 if meta[1] ~= ARGV[1] then return { 'store_schema', meta[1] } end
 if ARGV[2] ~= '' and meta[2] ~= ARGV[2] then return { 'store_lost_writes' } end
 
--- One revision, one stream entry, one wake-up. The time in the entry's id tells two histories of one revision apart.
-local function changed(kind, id, value)
-  local rev = redis.call('HINCRBY', KEYS[1], 'rev', 1)
-  local now = redis.call('TIME')
-  local at = string.format('%.0f-%s%06d', rev, now[1], now[2])
-  if value then
-    redis.call('XADD', KEYS[2], 'MAXLEN', '~', 10000, at, 'kind', kind, 'id', id, 'value', value)
-  else
-    redis.call('XADD', KEYS[2], 'MAXLEN', '~', 10000, at, 'kind', kind, 'id', id)
-  end
-  redis.call('PUBLISH', ARGV[3], ARGV[4])
-end
+-- include: changed
 
 local id = ARGV[5]
 local old = redis.call('HGET', KEYS[3], id)

@@ -1,7 +1,7 @@
 -- What happened in a network since a revision: the changes, or the whole of one revision.
--- KEYS  meta changes endpoints asserted (network)
+-- KEYS  meta changes endpoints services asserted (network)
 -- ARGV  schema incarnation n mark ('' each: nothing known)
--- OUT   changes INCARNATION N MARK (kind id document|'')… | snapshot INCARNATION N MARK diverged(0|1) [endpoints] [nodes that have re-asserted]
+-- OUT   changes INCARNATION N MARK (kind id document|'')… | snapshot INCARNATION N MARK diverged(0|1) [endpoints] [services] [nodes that have re-asserted]
 --       | absent (never opened, or purged) | store_schema SCHEMA
 -- A revision is (incarnation, n, mark); the mark is the microsecond of the change that made it. The caller's entry n must
 -- still be there with its mark, and everything after it: else the whole, diverged when its history is not ours.
@@ -37,4 +37,5 @@ elseif n then
     return out
   end
 end
-return { 'snapshot', meta[2], meta[3], mark, diverged, redis.call('HVALS', KEYS[3]), redis.call('HKEYS', KEYS[4]) }
+return { 'snapshot', meta[2], meta[3], mark, diverged, redis.call('HVALS', KEYS[3]),
+  redis.call('HVALS', KEYS[4]), redis.call('HKEYS', KEYS[5]) }

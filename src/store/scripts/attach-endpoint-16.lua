@@ -1,10 +1,10 @@
 -- Takes addresses and writes the endpoint as 'starting'.
 -- KEYS  meta changes endpoints names macs netns epochs reserved holds
---       addresses4 pool4 cooling4 addresses6 pool6 cooling6 (network)
--- ARGV  schema root channel scope id node epoch name mac netns head static4 static6
---       head: comma-separated JSON members; static4, static6: hex of the address asked for, or ''
+--       addresses4 pool4 cooling4 addresses6 pool6 cooling6 services (network)
+-- ARGV  schema root channel scope id node epoch name mac netns head static4 static6 backend
+--       head: comma-separated JSON members; static4, static6: hex of the address asked for, or ''; backend: JSON or 'null'
 -- OUT   ok DOCUMENT INCARNATION AT BEFORE | ok DOCUMENT (the same again for the same id)
---       | absent | gone | network_closing | stale_epoch CURRENT
+--       | service_not_found | absent | gone | network_closing | stale_epoch CURRENT
 --       | name_taken HOLDER | netns_attached HOLDER NAME | mac_taken HOLDER NAME | address_taken FAMILY HOLDER NAME
 --       | no_subnet FAMILY | outside_subnet FAMILY | special_address FAMILY | address_exhausted FAMILY
 --       | recovering NODE… (nodes whose endpoints here are not back yet; see restore-network)
@@ -16,54 +16,7 @@ if meta[1] ~= ARGV[1] then return { 'store_schema', meta[1] } end
 if ARGV[2] ~= '' and meta[2] ~= ARGV[2] then return { 'store_lost_writes' } end
 if meta[3] == 'gone' then return { 'gone' } end
 
--- One revision, one stream entry, one wake-up that names the entry. The time in its id tells two histories of one revision
--- apart. Gives the ids of this entry and of the one before.
-local function changed(kind, id, value)
-  local before = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
-  local rev = redis.call('HINCRBY', KEYS[1], 'rev', 1)
-  local now = redis.call('TIME')
-  local at = string.format('%.0f-%s%06d', rev, now[1], now[2])
-  if value then
-    redis.call('XADD', KEYS[2], 'MAXLEN', '~', 10000, at, 'kind', kind, 'id', id, 'value', value)
-  else
-    redis.call('XADD', KEYS[2], 'MAXLEN', '~', 10000, at, 'kind', kind, 'id', id)
-  end
-  redis.call('PUBLISH', ARGV[3], ARGV[4] .. ' ' .. at)
-  return at, before and before[1] or ''
-end
-
--- First clear bit of [from, to], or nil. Bits past the end of the string are clear.
-local function clear(key, from, to)
-  local bit = from
-  while bit % 8 ~= 0 and bit <= to do
-    if redis.call('GETBIT', key, bit) == 0 then return bit end
-    bit = bit + 1
-  end
-  if bit > to then return nil end
-  local found = redis.call('BITPOS', key, 0, bit / 8, math.floor(to / 8))
-  if found == -1 then found = redis.call('STRLEN', key) * 8 end
-  found = math.max(found, bit) -- BITPOS answers 0 for a missing key
-  return found <= to and found or nil
-end
-
--- Canonical text of a hex address (RFC 5952: the longest run of two or more zero groups becomes ::).
-local function text(hex)
-  local groups = {}
-  if #hex == 8 then
-    for i = 1, 8, 2 do groups[#groups + 1] = tonumber(hex:sub(i, i + 1), 16) end
-    return table.concat(groups, '.')
-  end
-  for i = 1, 32, 4 do groups[#groups + 1] = string.format('%x', tonumber(hex:sub(i, i + 3), 16)) end
-  local best, length, i = 0, 1, 1
-  while i <= 8 do
-    local j = i
-    while groups[j] == '0' do j = j + 1 end
-    if j - i > length then best, length = i, j - i end
-    i = math.max(j, i + 1)
-  end
-  if best == 0 then return table.concat(groups, ':') end
-  return table.concat(groups, ':', 1, best - 1) .. '::' .. table.concat(groups, ':', best + length, 8)
-end
+-- include: changed clear text
 
 local id, node, epoch, name, mac, netns = ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8], ARGV[9], ARGV[10]
 local newest = tonumber(redis.call('HGET', KEYS[7], node) or 0)
@@ -73,6 +26,10 @@ if epoch > newest then redis.call('HSET', KEYS[7], node, epoch) end
 local known = redis.call('HGET', KEYS[3], id)
 if known then return { 'ok', known } end
 if meta[3] == 'closing' then return { 'network_closing' } end
+
+if ARGV[14] ~= 'null' and redis.call('HEXISTS', KEYS[16], cjson.decode(ARGV[14]).service) == 0 then
+  return { 'service_not_found' }
+end
 
 local function nameof(holder)
   local document = redis.call('HGET', KEYS[3], holder)
@@ -182,6 +139,6 @@ redis.call('HSET', KEYS[4], name, id)
 redis.call('HSET', KEYS[5], mac, id)
 redis.call('HSET', KEYS[6], netns, id)
 redis.call('HSET', KEYS[9], id, table.concat({ node, name, mac, netns, table.concat(hexes, ' ') }, '\n'))
-local document = '{' .. ARGV[11] .. ',\n"addresses":["' .. table.concat(texts, '","') .. '"],\n"state":"starting"}'
+local document = '{' .. ARGV[11] .. ',\n"addresses":["' .. table.concat(texts, '","') .. '"],\n"backend":' .. ARGV[14] .. ',\n"state":"starting"}'
 redis.call('HSET', KEYS[3], id, document)
 return { 'ok', document, meta[10], changed('endpoint', id, document) }

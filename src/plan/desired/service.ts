@@ -1,0 +1,84 @@
+import type { IpvsDest, IpvsKey, IpvsService } from '../../kernel/state.ts';
+import type { Endpoint } from '../../model/endpoint.ts';
+import type { EndpointId, NodeId } from '../../model/id.ts';
+import type { Cidr, Ip } from '../../model/ip.ts';
+import { contains, familyOf, rangeOf, toNumber } from '../../model/ip.ts';
+import type { Network } from '../../model/network.ts';
+import type { Service, ServicePort } from '../../model/service.ts';
+import { backendsOf, isServing } from '../../model/service.ts';
+import { netnsOf } from '../names.ts';
+import type { Scope } from '../scope.ts';
+import { nothing } from '../scope.ts';
+
+/*
+ * A service in a network's namespace, the same on every node: any of them balances, and none has to be asked.
+ *
+ *   client ──► VIP:port ──IPVS, direct routing──► backend, here or on another node ──nft redirect──► target port
+ *
+ * The packet keeps its source and its destination until it is in the backend's own namespace: the server sees the client, and
+ * answers it without passing here again (kernel documentation, ipvs-sysctl; ipvsadm(8), -g).
+ *
+ * A backend that calls its own service may be balanced to itself, and would get its own packet back from outside. Such calls
+ * (local backend, virtual IP) go through a twin of the service instead, chosen by a mark: it masquerades what stays on this
+ * node, and routes the rest as ever. The marks are set by a table of their own (hairpin.ts).
+ */
+
+/**
+ * Marks of a port of a virtual IP: 1, UDP, which twin, 13 bits of the address from its pool's first (store/services.ts), 16 of
+ * the port.
+ */
+const bits = { ours: 0x8000_0000, udp: 0x4000_0000, own: 0, here: 0x2000_0000 };
+
+/** `own`: a backend calls its own service. `here`: from outside, to a service whose nodes lead to their own backends. */
+export function twinMark(twin: 'own' | 'here', { vip, pool, port: { proto, port } }: Front): number {
+  const offset = Number(toNumber(vip) - rangeOf(pool).first);
+  return (bits.ours | (proto === 'udp' ? bits.udp : 0) | bits[twin] | (offset << 16) | port) >>> 0;
+}
+
+/** A port of a virtual IP, with the pool that is from. */
+export type Front = { readonly vip: Ip; readonly pool: Cidr; readonly port: ServicePort };
+
+export function frontsOf(network: Network, service: Service): Front[] {
+  return service.vips.flatMap((vip) => {
+    const pool = network.vipPools.find((cidr) => contains(cidr, vip));
+    return pool ? service.ports.map((port) => ({ vip, pool, port })) : [];
+  });
+}
+
+export function serviceScope(
+  self: NodeId,
+  network: Network,
+  service: Service,
+  endpoints: ReadonlyMap<EndpointId, Endpoint>,
+  down: ReadonlySet<NodeId>,
+): Scope {
+  const backends = backendsOf(service.id, endpoints);
+  const ipvs: IpvsService[] = [];
+  const ipvsDests: IpvsDest[] = [];
+  const hosted = service.publish.length > 0 && service.publishMode === 'host';
+  for (const at of frontsOf(network, service)) {
+    const { vip, port } = at;
+    const family = familyOf(vip);
+    const settings = {
+      scheduler: service.scheduler,
+      ...(service.affinity > 0 ? { persistent: service.affinity } : {}),
+    };
+    const front: IpvsKey = { proto: port.proto, address: vip, port: port.port };
+    const twin: IpvsKey = { fwmark: twinMark('own', at), family };
+    const near: IpvsKey = { fwmark: twinMark('here', at), family };
+    // The twin first: a hash scheduler that finds none for a backend's own call goes on failing it.
+    for (const key of [twin, ...(hosted ? [near] : []), front]) ipvs.push({ ...key, ...settings });
+    for (const backend of backends) {
+      const address = backend.addresses.find((ip) => familyOf(ip) === family);
+      // A UDP flow has no end that shows; without its destination it is balanced anew at once.
+      if (!address || (port.proto === 'udp' && down.has(backend.node))) continue;
+      const weight = isServing(service, backend, down) ? (backend.backend?.weight ?? 1) : 0;
+      const routed = { address, port: port.port, method: 'route', weight } as const;
+      const here = { address, port: port.target, method: 'masq', weight } as const;
+      const local = backend.node === self;
+      ipvsDests.push({ service: twin, ...(local ? here : routed) }, { service: front, ...routed });
+      if (hosted && local) ipvsDests.push({ service: near, ...routed });
+    }
+  }
+  return { namespaces: [], wishes: [{ netns: netnsOf(network.vni), state: { ...nothing, ipvs, ipvsDests } }] };
+}
