@@ -327,6 +327,17 @@ export type NftTableId = { readonly family: 'inet' | 'netdev'; readonly name: st
 /** A whole table; text is its body exactly as `nft -s list table` prints it, so that reading it back compares equal. */
 export type NftTable = NftTableId & { readonly text: string };
 
+/**
+ * Some elements of a set or map of such a table, each as nft writes it: `10.9.0.11 . 80`, in a map with its value,
+ * `10.9.0.11 . 80 : 8080`. Single ones, no intervals.
+ */
+export type NftElements = {
+  readonly family: NftTableId['family'];
+  readonly table: string;
+  readonly set: string;
+  readonly elements: readonly string[];
+};
+
 /** One namespace, wholly or in part: wanted, or read. */
 export type NetnsState = {
   readonly links: readonly Link[];
