@@ -247,6 +247,7 @@ void FromLink(Napi::Env env, Napi::Object object, const ops::Link& link) {
   if (link.addr_gen_mode == IN6_ADDR_GEN_MODE_EUI64) object.Set("addrGenMode", "eui64");
   if (link.addr_gen_mode == IN6_ADDR_GEN_MODE_NONE) object.Set("addrGenMode", "none");
   SetIf(object, "tso", link.tso);
+  if (link.tx_dropped) object.Set("txDropped", static_cast<double>(*link.tx_dropped));
   if (link.vxlan) {
     Napi::Object vxlan = Napi::Object::New(env);
     vxlan.Set("vni", link.vxlan->vni);
@@ -577,12 +578,23 @@ Napi::Array FromExpired(Napi::Env env, const std::vector<ops::SaExpire>& expired
   });
 }
 
+Napi::Array FromMapped(Napi::Env env, const std::vector<ops::SaMapping>& mapped) {
+  return List(env, mapped, [](Napi::Object object, const ops::SaMapping& mapping) {
+    object.Set("dst", ops::ToText(mapping.id.dst));
+    object.Set("spi", mapping.id.spi);
+    object.Set("reqid", mapping.reqid);
+    object.Set("src", ops::ToText(mapping.src));
+    object.Set("sport", mapping.sport);
+  });
+}
+
 }  // namespace
 
 Napi::Object FromHint(Napi::Env env, const Hint& hint) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("news", FromNews(env, hint.news));
   object.Set("expired", FromExpired(env, hint.expired));
+  object.Set("mapped", FromMapped(env, hint.mapped));
   object.Set("vague", hint.vague);
   return object;
 }

@@ -25,7 +25,7 @@ using namespace warren;
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const nl::Bytes payload(data + 1, size - 1);
-  switch (data[0] % 17) {
+  switch (data[0] % 18) {
     case 0: {
       nl::Messages messages(payload);
       nlmsghdr header;
@@ -117,6 +117,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     case 16:
       ops::IsConnection(payload, 80);
       break;
+    case 17: {
+      ops::SaMapping mapping;
+      if (ops::DecodeSaMapping(payload, &mapping)) ops::ToText(mapping.id.dst), ops::ToText(mapping.src);
+      break;
+    }
   }
   return 0;
 }

@@ -7,7 +7,9 @@ import type { News, Policy } from '../kernel/state.ts';
 import type { Endpoint } from '../model/endpoint.ts';
 import { WarrenError } from '../model/error.ts';
 import type { NetworkId, NodeId } from '../model/id.ts';
+import type { Network } from '../model/network.ts';
 import type { Node } from '../model/node.ts';
+import { localOf } from '../model/node.ts';
 import type { View } from '../model/view.ts';
 import { guard } from '../plan/desired/guard.ts';
 import { hasIngress } from '../plan/desired/ingress.ts';
@@ -22,8 +24,9 @@ import { Backends } from './backends.ts';
 import { BalanceWatch } from './balance-watch.ts';
 import type { Config, Paths } from './config.ts';
 import { Drift } from './drift.ts';
+import { DropWatch } from './drops.ts';
 import { Encryption } from './encryption.ts';
-import { bootId, gatherFacts, resolveAdvertise } from './facts.ts';
+import { bootId, gatherFacts, resolvePlace } from './facts.ts';
 import { Health } from './health.ts';
 import { Lease, leaseMs } from './lease.ts';
 import { takeLock } from './lock.ts';
@@ -53,6 +56,7 @@ export class Agent {
   readonly deps: AttachDeps;
   readonly recovery: Recovery;
   readonly encryption: Encryption;
+  readonly dropWatch: DropWatch;
   readonly startedAt = new Date().toISOString();
   /** What the last passes did, for `status`. */
   readonly passes: { lastAt: string | null; ok: boolean; driftFixed: number; lastError: string | null } = {
@@ -71,7 +75,7 @@ export class Agent {
   readonly ended: Promise<void>;
   #end: { resolve: () => void; reject: (error: Error) => void } = { resolve: () => {}, reject: () => {} };
   #self: Node | undefined;
-  /** The link the underlay address is on. */
+  /** The link its own underlay address is on. */
   #uplink = '';
   #lock: Server | undefined;
   #api: ApiServer | undefined;
@@ -113,6 +117,7 @@ export class Agent {
       (policies) => this.#checkGuard(policies),
       () => void this.#refreshFacts(),
     );
+    this.dropWatch = new DropWatch(this.kernel, () => this.#encryptedHere(), log);
     this.#backends = new Backends(this.kernel, this.store, this.mirror, log, () => this.self);
     this.deps = {
       kernel: this.kernel,
@@ -160,9 +165,7 @@ export class Agent {
 
   /** Init in order; stop() undoes it reversed. */
   async start(methods: Readonly<Record<string, Method>>): Promise<void> {
-    this.#lock = await takeLock();
-    for (const dir of [this.#paths.stateDir, this.#paths.runDir]) mkdirSync(dir, { recursive: true, mode: 0o700 });
-    leaveNoDump();
+    await this.#prepare();
     this.#api = await ApiServer.listen(this.#paths.socket, methods);
     this.log.info('agent started', { node: this.config.node.name, socket: this.#paths.socket, store: this.store.url });
     void this.#join();
@@ -170,11 +173,16 @@ export class Agent {
 
   /** For `sync --once`: joins, and makes one whole pass over everything. */
   async runOnce(): Promise<void> {
-    this.#lock = await takeLock();
-    for (const dir of [this.#paths.stateDir, this.#paths.runDir]) mkdirSync(dir, { recursive: true, mode: 0o700 });
+    await this.#prepare();
     await this.#takeOver();
     await this.passAll();
     await this.encryption.allAgreed();
+  }
+
+  async #prepare(): Promise<void> {
+    this.#lock = await takeLock();
+    for (const dir of [this.#paths.stateDir, this.#paths.runDir]) mkdirSync(dir, { recursive: true, mode: 0o700 });
+    leaveNoDump();
   }
 
   /** Leaves the kernel as it is: restarts and upgrades lose no packet. */
@@ -185,6 +193,7 @@ export class Agent {
     this.#health?.stop();
     this.#backends.stop();
     this.#drift.close();
+    this.dropWatch.stop();
     this.#balance?.stop();
     await this.encryption.stop();
     for (const timer of this.#timers) clearInterval(timer);
@@ -221,7 +230,7 @@ export class Agent {
   }
 
   async #takeOver(): Promise<void> {
-    const { facts, dev } = await gatherFacts(this.kernel, resolveAdvertise(this.config.advertise));
+    const { facts, dev } = await gatherFacts(this.kernel, resolvePlace(this.config.advertise, this.config.local));
     this.#uplink = dev;
     // The cached view first: a store that has lost this node must be told of it before the node can start.
     await this.mirror.start();
@@ -352,10 +361,11 @@ export class Agent {
     );
   }
 
-  /** Published ports are open on every node. */
+  /** Published ports are open on every node; of networks in clear, not on one behind a NAT. */
   #enterPublished(): void {
     for (const network of this.view.networks.values()) {
       if (!hasIngress(network) || network.members.includes(this.config.node.id)) continue;
+      if (this.self.local && !network.encrypted) continue;
       void this.deps.membership
         .enter(network)
         .catch((error) => this.log.warn('joining a network failed', { error: (error as Error).message }));
@@ -411,11 +421,16 @@ export class Agent {
     return nodes.filter(({ id }) => id !== this.config.node.id).map((node) => ({ node, lease: leases.get(node.id) }));
   }
 
+  /** The encrypted networks that are in this host's kernel. */
+  #encryptedHere(): Network[] {
+    const networks = [...this.reconciler.built.keys()].flatMap((id) => this.mirror.view?.networks.get(id) ?? []);
+    return networks.filter(({ encrypted }) => encrypted);
+  }
+
   /** Policies may be flushed by anybody; nft holds until ours are back. */
   #checkGuard(policies: readonly Policy[]): void {
-    const { networks, cluster } = this.view;
-    if (![...this.reconciler.built.keys()].some((id) => networks.get(id)?.encrypted)) return;
-    const there = guard(cluster).policies.every((want) => policies.some((have) => covers(have, want, [])));
+    if (this.#encryptedHere().length === 0) return;
+    const there = guard(this.view.cluster).policies.every((want) => policies.some((have) => covers(have, want, [])));
     if (!there) this.#suspect('node', 'the guard is not as it should be');
   }
 
@@ -423,14 +438,15 @@ export class Agent {
     const concerns = ({ noun, item }: News) =>
       noun === 'links'
         ? item.name === this.#uplink
-        : noun === 'addrs' && item.address?.startsWith(`${this.self.underlay}/`);
+        : noun === 'addrs' && item.address?.startsWith(`${localOf(this.self)}/`);
     if (this.#self && news.some(concerns)) void this.#refreshFacts();
   }
 
   /** What the others know of this host stays true: members of its networks follow its MTU. */
   async #refreshFacts(): Promise<void> {
     try {
-      const { facts, dev } = await gatherFacts(this.kernel, this.self.underlay);
+      const { underlay } = this.self;
+      const { facts, dev } = await gatherFacts(this.kernel, { underlay, local: localOf(this.self) });
       this.#uplink = dev;
       const known = this.mirror.view?.nodes.get(this.self.id) ?? this.self;
       const wish = { ...known, ...facts, ...this.encryption.facts };

@@ -1,6 +1,6 @@
 import type { NetworkId, NodeId } from '../model/id.ts';
 import type { Network } from '../model/network.ts';
-import { isHere } from '../plan/desired/network.ts';
+import { isHere } from '../plan/desired/here.ts';
 import type { Mirror } from '../store/mirror.ts';
 import type { Store } from '../store/store.ts';
 import type { Queue } from './queue.ts';

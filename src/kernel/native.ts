@@ -173,10 +173,11 @@ class NativeKernel implements Kernel {
 }
 
 function both(before: Hint, more: Hint): Hint {
-  const { news, expired, vague } = before;
+  const { news, expired, mapped, vague } = before;
   return {
     news: [...news, ...more.news],
     expired: [...expired, ...more.expired],
+    mapped: [...mapped, ...more.mapped],
     vague: vague || more.vague,
   };
 }

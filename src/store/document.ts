@@ -31,8 +31,17 @@ export function nodeLines({ id, name, role, joinedAt, ...rest }: Omit<Node, 'ind
   return { who: members({ id, name, role }), facts: factsLine(rest), joined: members({ joinedAt }) };
 }
 
-export function factsLine({ underlay, underlayMtu, routes, version, identity, encryption, encap }: Facts): string {
-  return members({ underlay, underlayMtu, routes, version, identity, encryption, encap });
+export function factsLine({
+  underlay,
+  local,
+  underlayMtu,
+  routes,
+  version,
+  identity,
+  encryption,
+  encap,
+}: Facts): string {
+  return members({ underlay, local, underlayMtu, routes, version, identity, encryption, encap });
 }
 
 /** A service's lines but the last, its virtual IPs. */

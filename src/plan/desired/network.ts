@@ -4,6 +4,7 @@ import type { NodeId } from '../../model/id.ts';
 import { gatewayOf, withPrefix } from '../../model/ip.ts';
 import type { Network } from '../../model/network.ts';
 import type { Node } from '../../model/node.ts';
+import { localOf } from '../../model/node.ts';
 import type { NetworkView, View } from '../../model/view.ts';
 import type { Key, PartKey } from '../key.ts';
 import { endpointKey, hairpinKey, partsOf, serviceKey } from '../key.ts';
@@ -27,15 +28,9 @@ import { merge, nothing } from '../scope.ts';
 import { endpointScope } from './endpoint.ts';
 import { guard, portOf } from './guard.ts';
 import { hairpinScope } from './hairpin.ts';
-import { hasIngress, ingressFdb } from './ingress.ts';
+import { isHere } from './here.ts';
+import { ingressFdb } from './ingress.ts';
 import { serviceScope } from './service.ts';
-
-/** A network exists in this node's kernel while an endpoint of it lives here, or all nodes lead to its services. */
-export function isHere(followed: NetworkView, self: NodeId): boolean {
-  if (hasIngress(followed.network)) return true;
-  for (const endpoint of followed.endpoints.values()) if (endpoint.node === self) return true;
-  return false;
-}
 
 /** `down`: nodes that this one finds dead. */
 type Health = { readonly down: ReadonlySet<NodeId> };
@@ -123,7 +118,7 @@ function fabric(view: View, self: Node, network: Network): Scope {
       port: { learning: false, flood: false },
       vxlan: {
         vni,
-        local: self.underlay,
+        local: localOf(self),
         port: portOf(view.cluster, network),
         learning: false,
         proxy: true,

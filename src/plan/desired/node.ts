@@ -8,8 +8,8 @@ import { namespaceOf, tableName } from '../names.ts';
 import type { Scope } from '../scope.ts';
 import { merge, nothing } from '../scope.ts';
 import { guard, needsGuard, portOf } from './guard.ts';
+import { isHere } from './here.ts';
 import { ingressChains, ingressMasquerade, ingressRoutes, ingressSysctls } from './ingress.ts';
-import { isHere } from './network.ts';
 
 /** New flows never enter a network by its uplink: endpoints of one network must not reach another through the host. */
 const uplinks = (loopback: string): string[] => [
