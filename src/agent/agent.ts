@@ -17,6 +17,8 @@ import { openStore } from '../store/redis.ts';
 import type { Store, Lease as StoreLease } from '../store/store.ts';
 import { type AttachDeps, detachEndpoint, withdrawAbandoned } from './attach.ts';
 import type { Config, Paths } from './config.ts';
+import { Dns } from './dns.ts';
+import { readDown, writeDown } from './dns-files.ts';
 import { Drift } from './drift.ts';
 import { Encryption } from './encryption.ts';
 import { bootId, gatherFacts, resolveAdvertise } from './facts.ts';
@@ -28,6 +30,7 @@ import { Membership } from './membership.ts';
 import { Queue } from './queue.ts';
 import { Reconciler } from './reconcile.ts';
 import { Recovery } from './recover.ts';
+import { ResolvConf } from './resolv-conf.ts';
 import { Serial } from './serial.ts';
 import { ApiServer, type Method } from './server.ts';
 import { HostSysctls } from './sysctls.ts';
@@ -49,6 +52,7 @@ export class Agent {
   readonly deps: AttachDeps;
   readonly recovery: Recovery;
   readonly encryption: Encryption;
+  readonly dns: Dns;
   readonly startedAt = new Date().toISOString();
   /** What the last passes did, for `status`. */
   readonly passes: { lastAt: string | null; ok: boolean; driftFixed: number; lastError: string | null } = {
@@ -59,6 +63,7 @@ export class Agent {
   };
   readonly #paths: Paths;
   readonly #sysctls: HostSysctls;
+  readonly #resolvConf: ResolvConf;
   readonly #drift: Drift;
   readonly #timers: NodeJS.Timeout[] = [];
   /** Resolves why the agent ends; rejects when it must not go on. */
@@ -92,6 +97,8 @@ export class Agent {
       (key, error, retry) => this.#failed(key, error, retry),
     );
     this.#sysctls = new HostSysctls(join(paths.stateDir, 'sysctls.json'));
+    this.#resolvConf = new ResolvConf(config.node.id, log);
+    this.dns = new Dns(paths, boot, log);
     this.#drift = new Drift(
       this.kernel,
       wanted,
@@ -119,6 +126,7 @@ export class Agent {
       membership: new Membership(this.store, this.mirror, this.queue, config.node.id),
       encryption: this.encryption,
       isDown: (node) => this.isDown(node),
+      namesServed: (network) => this.dns.serves(network),
     };
     this.ended = new Promise((resolve, reject) => {
       this.#end = { resolve, reject };
@@ -156,6 +164,7 @@ export class Agent {
     this.#lock = await takeLock();
     for (const dir of [this.#paths.stateDir, this.#paths.runDir]) mkdirSync(dir, { recursive: true, mode: 0o700 });
     leaveNoDump();
+    this.dns.want();
     this.#api = await ApiServer.listen(this.#paths.socket, methods);
     this.log.info('agent started', { node: this.config.node.name, socket: this.#paths.socket, store: this.store.url });
     void this.#join();
@@ -165,6 +174,7 @@ export class Agent {
   async runOnce(): Promise<void> {
     this.#lock = await takeLock();
     for (const dir of [this.#paths.stateDir, this.#paths.runDir]) mkdirSync(dir, { recursive: true, mode: 0o700 });
+    this.dns.want();
     await this.#takeOver();
     await this.passAll();
     await this.encryption.allAgreed();
@@ -178,6 +188,7 @@ export class Agent {
     this.#health?.stop();
     this.#drift.close();
     await this.encryption.stop();
+    this.dns.stop();
     for (const timer of this.#timers) clearInterval(timer);
     await this.recovery.stop();
     await this.queue.close();
@@ -230,7 +241,12 @@ export class Agent {
     this.encryption.start(cluster.id, cluster.dataPort, () => this.self);
     this.encryption.update(this.view, false);
     this.#lease = new Lease(this.store, node, this.log, (error) => this.#end.reject(error));
-    this.#health = new Health(() => this.#peers());
+    this.#health = new Health(
+      () => this.#peers(),
+      readDown(this.#paths.runDir),
+      (down) => writeDown(this.#paths.runDir, down),
+    );
+    this.#resolvConf.sync(this.view);
     this.mirror.onChange((change) => this.#changed(change));
     this.recovery.watch(() => this.#removed());
     this.#drift.watch('', 'node');
@@ -257,6 +273,7 @@ export class Agent {
 
   /** One endpoint's change costs one endpoint's work; a change to a node or network concerns whole networks. */
   #changed(change: Parameters<Parameters<Mirror['onChange']>[0]>[0]): void {
+    this.#resolvConf.changed(this.view, change);
     if (change.scope === 'registry') {
       this.encryption.update(this.view, change.reset === true);
       const network = change.change?.kind === 'network' ? change.change : undefined;

@@ -32,6 +32,8 @@ export type AttachDeps = {
   encryption: Encryption;
   /** Does this node find that one dead? */
   isDown: (node: NodeId) => boolean;
+  /** Resolves when endpoints of a network here can ask for names, or it is clear that they cannot yet. */
+  namesServed: (network: NetworkId) => Promise<void>;
 };
 
 /**
@@ -104,7 +106,7 @@ async function attachHere(
     const key = reconciler.keyFor(network.id, endpoint.id);
     await queue.done(key);
     // The first one here: the host has to let the network out.
-    if (key === network.id) await queue.done('node');
+    if (key === network.id) await Promise.all([queue.done('node'), deps.namesServed(network.id)]);
     await deps.encryption.agreed(network, (node) => !deps.isDown(node));
     if (!here()) throw removed(network, endpoint);
     if (signal.aborted) throw new WarrenError('agent_unreachable', 'the caller hung up');

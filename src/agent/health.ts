@@ -18,17 +18,29 @@ const closedPort = 9;
  *   up ──lease lapses──► stale ──3 probes unanswered──► down      any answer or renewed lease leads back
  */
 export class Health {
-  readonly #unanswered = new Map<NodeId, number>();
+  readonly #unanswered: Map<NodeId, number>;
+  readonly #changed: (down: readonly NodeId[]) => void;
   readonly #timer: NodeJS.Timeout;
   #probing = false;
 
-  constructor(peers: () => Promise<readonly { node: Node; lease: Lease | undefined }[]>) {
+  /** `known`: whom the agent before found dead. `changed`: it is others now. */
+  constructor(
+    peers: () => Promise<readonly { node: Node; lease: Lease | undefined }[]>,
+    known: ReadonlySet<NodeId>,
+    changed: (down: readonly NodeId[]) => void,
+  ) {
+    this.#unanswered = new Map([...known].map((node) => [node, enough]));
+    this.#changed = changed;
     this.#timer = setInterval(() => void this.#round(peers), everyMs);
     this.#timer.unref();
   }
 
   isDown(node: NodeId): boolean {
     return (this.#unanswered.get(node) ?? 0) >= enough;
+  }
+
+  get #down(): NodeId[] {
+    return [...this.#unanswered.keys()].filter((node) => this.isDown(node)).sort();
   }
 
   stop(): void {
@@ -38,11 +50,14 @@ export class Health {
   async #round(peers: () => Promise<readonly { node: Node; lease: Lease | undefined }[]>): Promise<void> {
     if (this.#probing) return;
     this.#probing = true;
+    const before = this.#down;
     try {
       const all = await peers();
       const ids = new Set(all.map(({ node }) => node.id));
       for (const id of this.#unanswered.keys()) if (!ids.has(id)) this.#unanswered.delete(id);
       await Promise.all(all.map(({ node, lease }) => this.#examine(node, lease)));
+      const down = this.#down;
+      if (down.join() !== before.join()) this.#changed(down);
     } catch {
       // The store does not answer: it says nothing about any peer.
     } finally {

@@ -14,6 +14,7 @@ import { attachEndpoint, detachEndpoint, knownNetwork } from './attach.ts';
 import { featuresOf } from './features.ts';
 import { encryptionOf, identityOf, pairReports } from './pair-report.ts';
 import { protocolVersion } from './protocol.ts';
+import { resolveName } from './resolve.ts';
 import type { Method } from './server.ts';
 import { version } from './version.ts';
 
@@ -103,6 +104,11 @@ export function methodsOf(agent: Agent): Readonly<Record<string, Method>> {
     'endpoint.inspect': async (params) => {
       const endpoint = await findEndpoint(store, await fresh(), text(params, 'endpoint'));
       return { ...endpointJson(view(), endpoint), born: endpoint.born, local: endpoint.node === agent.config.node.id };
+    },
+
+    resolve: async (params) => {
+      const from = params.from === undefined ? undefined : text(params, 'from');
+      return resolveName(agent, await fresh(), text(params, 'name'), from);
     },
 
     'node.list': async () => {
@@ -219,7 +225,7 @@ function knownEndpoint({ view, frozen }: Mirror, id: string): Endpoint | undefin
 }
 
 async function status(agent: Agent) {
-  const { store, mirror, passes, queue, encryption } = agent;
+  const { dns, store, mirror, passes, queue, encryption } = agent;
   const view = mirror.view;
   const node = view?.nodes.get(agent.config.node.id);
   const leases = store.connected ? await store.leases().catch(() => []) : [];
@@ -250,6 +256,12 @@ async function status(agent: Agent) {
       fastAes: encryption.abilities?.fastAes ?? null,
       holder: holderJson(encryption),
       peers: await pairReports(agent.kernel, encryption),
+    },
+    dns: {
+      up: dns.pid !== undefined,
+      pid: dns.pid ?? null,
+      networks: dns.serving.length,
+      trouble: dns.trouble ?? null,
     },
     kernel: { features: await featuresOf(agent.kernel) },
     agent: { version, pid: process.pid, startedAt: agent.startedAt },

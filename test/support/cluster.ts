@@ -30,6 +30,7 @@ export type Status = {
     holder: { up: boolean; pid: number | null; trouble: string | null } | null;
     peers: readonly PairJson[];
   };
+  dns: { up: boolean; pid: number | null; networks: number; trouble: string | null };
   kernel: { features: Record<string, boolean> };
   agent: { pid: number };
 };

@@ -1,0 +1,184 @@
+import { domain } from '../model/dns.ts';
+import type { Endpoint } from '../model/endpoint.ts';
+import type { NodeId } from '../model/id.ts';
+import type { Ip } from '../model/ip.ts';
+import { familyOf } from '../model/ip.ts';
+import type { Service } from '../model/service.ts';
+import { isServing } from '../model/service.ts';
+import type { Question } from './query.ts';
+import type { Name, Rr } from './record.ts';
+import { types } from './record.ts';
+import { homeOf, readReverse, reverseZone } from './reverse.ts';
+import type { Zone } from './zone.ts';
+
+/**
+ * What a name means to an endpoint of a network. Pure.
+ *
+ *   NAME                    an endpoint's addresses, or a service's virtual IPs
+ *   tasks.SERVICE           the addresses of every backend that serves
+ *   _PORT._PROTO.SERVICE, _PORT._PROTO.tasks.SERVICE      the same with ports (SRV, RFC 2782)
+ *   …, ….NETWORK, ….NETWORK.warren                        for all of these; of another network there is nothing to be seen
+ *   4.3.2.1.in-addr.arpa, ….ip6.arpa                      addresses of our prefixes
+ *
+ * Everything below `warren` and in our prefixes is ours, and so is NAME.NETWORK of every network: what is not there does not
+ * exist. Nobody else is asked for addresses of names without a dot, either (dnsmasq calls it domain-needed). The rest is
+ * somebody else's, and asked there unless the network is internal.
+ */
+export type Answer =
+  | { readonly kind: 'records'; readonly records: readonly Rr[]; readonly additionals?: readonly Rr[] }
+  | { readonly kind: 'nodata' | 'nxdomain'; readonly zone: Name }
+  | { readonly kind: 'forward' | 'refused' };
+
+/** Seconds. Who is gone is out of every cache two seconds later. */
+export const ttl = 2;
+const tasks = 'tasks';
+
+/** What the registry knows besides this network, and what this node finds. */
+export type Surroundings = {
+  readonly down: ReadonlySet<NodeId>;
+  /** Is that the name of some network? */
+  readonly isNetwork: (name: string) => boolean;
+};
+
+/** `turn`: any number; with another one, the same records come in another order. */
+export function answer(zone: Zone, around: Surroundings, { labels, type }: Question, turn: number): Answer {
+  const reverse = readReverse(labels);
+  if (reverse) {
+    const ours = homeOf([...zone.network.subnets, ...zone.network.vipPools], reverse);
+    if (!ours) return outside(zone);
+    const apex = reverseZone(ours, reverse);
+    const found = reverse.address === undefined ? undefined : zone.at(reverse.address);
+    if (reverse.address !== undefined && !(found && isThere(found, around))) return { kind: 'nxdomain', zone: apex };
+    const target = found && fullName(zone, found.name);
+    return select(labels, type, apex, target ? [{ type: 'PTR', target }] : [], turn, zone);
+  }
+  const place = placeOf(zone, around, labels, type);
+  if (!place) return outside(zone);
+  const { local, apex } = place;
+  if (local === undefined) return { kind: 'nxdomain', zone: apex };
+  const found = find(zone, around, local);
+  if (!found) return { kind: 'nxdomain', zone: apex };
+  const answered = select(labels, type, apex, found.data, turn, zone);
+  if (answered.kind !== 'records' || type !== types.SRV || !found.hosts) return answered;
+  const additionals = found.hosts.flatMap(({ name, addresses }) =>
+    addresses.map((address) => ({ name: fullName(zone, name), ttl, ...addressData(address) })),
+  );
+  return { ...answered, additionals };
+}
+
+type Place = {
+  /** What is asked of this network, without its name; undefined: of nothing there is here. */
+  local: readonly string[] | undefined;
+  apex: Name;
+};
+
+/** undefined: the name is not ours. */
+function placeOf(zone: Zone, { isNetwork }: Surroundings, labels: readonly string[], type: number): Place | undefined {
+  const { name } = zone.network;
+  if (labels.at(-1) === domain) {
+    const inner = labels.slice(0, -1);
+    if (inner.length === 0) return { local: [], apex: domain };
+    const apex = inner.at(-1) === name ? `${name}.${domain}` : domain;
+    return { local: inner.at(-1) === name ? inner.slice(0, -1) : undefined, apex };
+  }
+  const host = labels.slice(0, -1);
+  const last = labels.at(-1) ?? '';
+  if (isForm(host) && isNetwork(last)) return { local: last === name ? host : undefined, apex: last };
+  const known = last === tasks || zone.findService(last) !== undefined || zone.findEndpoint(last) !== undefined;
+  const bare = labels.length === 1 && (known || type === types.A || type === types.AAAA);
+  return bare || (known && isForm(labels)) ? { local: labels, apex: '' } : undefined;
+}
+
+/** NAME, tasks.SERVICE, or either with a port in front? */
+function isForm(labels: readonly string[]): boolean {
+  const rest = labels[0]?.startsWith('_') ? labels.slice(/^_(tcp|udp)$/.test(labels[1] ?? '') ? 2 : 1) : labels;
+  return (rest.length === 1 && rest[0] !== tasks) || (rest.length === 2 && rest[0] === tasks);
+}
+
+type Data = Rr extends infer R ? (R extends Rr ? Omit<R, 'name' | 'ttl'> : never) : never;
+/** Of whom the data speaks by name, so that nobody has to ask again. */
+type Found = { data: readonly Data[]; hosts?: readonly { name: string; addresses: readonly Ip[] }[] };
+
+/** undefined: there is no such name. No data: it is there, or something below it is. */
+function find(zone: Zone, around: Surroundings, local: readonly string[]): Found | undefined {
+  if (local.length === 0) return { data: [] };
+  const inner = local.at(-1) ?? '';
+  if (local.length === 1 && inner === tasks) return { data: [] };
+  const service = zone.findService(inner);
+  if (local.length === 1) {
+    if (service) return { data: service.vips.map(addressData) };
+    const endpoint = zone.findEndpoint(inner);
+    return endpoint && isThere(endpoint, around) ? { data: endpoint.addresses.map(addressData) } : undefined;
+  }
+  if (!service) return undefined;
+  const ofTasks = local.at(-2) === tasks;
+  const serving = ofTasks ? [...zone.backends(service.id)].filter((each) => isServing(service, each, around.down)) : [];
+  const prefix = local.slice(0, ofTasks ? -2 : -1);
+  if (prefix.length === 0) return { data: serving.flatMap(({ addresses }) => addresses.map(addressData)) };
+  return findPort(service, ofTasks ? serving : undefined, prefix, (name) => fullName(zone, name));
+}
+
+/** `_PORT._PROTO`, or `_PROTO` above it. `serving`: undefined for the service itself. */
+function findPort(
+  service: Service,
+  serving: readonly Endpoint[] | undefined,
+  prefix: readonly string[],
+  full: (name: string) => Name,
+): Found | undefined {
+  const ports = service.ports.filter(({ proto }) => `_${proto}` === prefix.at(-1));
+  if (prefix.length === 1) return ports.length > 0 ? { data: [] } : undefined;
+  const port = ports.find((each) => `_${each.port}` === prefix[0]);
+  if (!port || prefix.length > 2) return undefined;
+  if (!serving) {
+    const data = { type: 'SRV', priority: 0, weight: 0, port: port.port, target: full(service.name) } as const;
+    return { data: [data], hosts: [{ name: service.name, addresses: service.vips }] };
+  }
+  const data = serving.map(({ name, backend }) => {
+    return { type: 'SRV', priority: 0, weight: backend?.weight ?? 0, port: port.target, target: full(name) } as const;
+  });
+  return { data, hosts: serving };
+}
+
+/** Of what a name has, what was asked for. */
+function select(
+  labels: readonly string[],
+  type: number,
+  apex: Name,
+  data: readonly Data[],
+  turn: number,
+  zone: Zone,
+): Answer {
+  const name = labels.join('.');
+  // Everything there is at once is for no honest use, and long (RFC 8482 §4.2).
+  if (type === types.ANY) return { kind: 'records', records: [{ name, ttl, type: 'HINFO', cpu: 'RFC8482', os: '' }] };
+  if (type === types.SOA && name === apex && apex !== '') return { kind: 'records', records: [soa(zone, apex)] };
+  const wanted = data.filter((each) => types[each.type] === type);
+  if (wanted.length === 0) return { kind: 'nodata', zone: apex };
+  const first = turn % wanted.length;
+  const turned = first === 0 ? wanted : [...wanted.slice(first), ...wanted.slice(0, first)];
+  return { kind: 'records', records: turned.map((each) => ({ name, ttl, ...each }) as Rr) };
+}
+
+/** Where a zone begins; with a negative answer it says for how long that holds (RFC 2308 §3). */
+export function soa({ network, serial }: Zone, apex: Name): Rr {
+  const mname = `${network.name}.${domain}`;
+  const times = { refresh: ttl, retry: ttl, expire: ttl, minimum: ttl };
+  return { name: apex, ttl, type: 'SOA', mname, rname: `hostmaster.${mname}`, serial: serial >>> 0, ...times };
+}
+
+function outside({ network }: Zone): Answer {
+  return { kind: network.internal ? 'refused' : 'forward' };
+}
+
+/** Services are there while they are wished for, endpoints when they can be reached. */
+function isThere(thing: Endpoint | Service, { down }: Surroundings): boolean {
+  return !('node' in thing) || (thing.state === 'ready' && !down.has(thing.node));
+}
+
+function addressData(address: Ip): { type: 'A' | 'AAAA'; address: Ip } {
+  return { type: familyOf(address) === 4 ? 'A' : 'AAAA', address };
+}
+
+function fullName({ network }: Zone, name: string): Name {
+  return `${name}.${network.name}.${domain}`;
+}
