@@ -41,29 +41,25 @@ export type Surroundings = {
 };
 
 /** `turn`: any number; with another one, the same records come in another order. */
-export function answer(zone: Zone, around: Surroundings, { labels, type }: Question, turn: number): Answer {
+export function answer(zone: Zone, around: Surroundings, question: Question, turn: number): Answer {
+  const { labels, type } = question;
   const reverse = readReverse(labels);
   if (reverse) {
     const ours = homeOf([...zone.network.subnets, ...zone.network.vipPools], reverse);
     if (!ours) return outside(zone);
     const apex = reverseZone(ours, reverse);
-    const found = reverse.address === undefined ? undefined : zone.at(reverse.address);
-    if (reverse.address !== undefined && !(found && isThere(found, around))) return { kind: 'nxdomain', zone: apex };
-    const target = found && fullName(zone, found.name);
-    return select(labels, type, apex, target ? [{ type: 'PTR', target }] : [], turn, zone);
+    const { address } = reverse;
+    const thing = address && zone.at(address);
+    if (address && !(thing && isThere(thing, around))) return { kind: 'nxdomain', zone: apex };
+    const named = thing && type === types.PTR;
+    const data: Data[] = named ? [{ type: 'PTR', target: fullName(zone, thing.name) }] : [];
+    return tell(question, apex, { data }, turn, zone);
   }
   const place = placeOf(zone, around, labels, type);
   if (!place) return outside(zone);
   const { local, apex } = place;
-  if (local === undefined) return { kind: 'nxdomain', zone: apex };
-  const found = find(zone, around, local);
-  if (!found) return { kind: 'nxdomain', zone: apex };
-  const answered = select(labels, type, apex, found.data, turn, zone);
-  if (answered.kind !== 'records' || type !== types.SRV || !found.hosts) return answered;
-  const additionals = found.hosts.flatMap(({ name, addresses }) =>
-    addresses.map((address) => ({ name: fullName(zone, name), ttl, ...addressData(address) })),
-  );
-  return { ...answered, additionals };
+  const found = local && find(zone, around, local, type);
+  return found ? tell(question, apex, found, turn, zone) : { kind: 'nxdomain', zone: apex };
 }
 
 type Place = {
@@ -96,26 +92,26 @@ function isForm(labels: readonly string[]): boolean {
 }
 
 type Data = Rr extends infer R ? (R extends Rr ? Omit<R, 'name' | 'ttl'> : never) : never;
-/** Of whom the data speaks by name, so that nobody has to ask again. */
-type Found = { data: readonly Data[]; hosts?: readonly { name: string; addresses: readonly Ip[] }[] };
+/** Of the type that was asked for, and of whom it speaks by name, so that nobody has to ask again. */
+type Found = { data: readonly Data[]; hosts?: readonly Host[] };
+type Host = { readonly name: string; readonly addresses: readonly Ip[] };
+const nothing: Found = { data: [] };
 
 /** undefined: there is no such name. No data: it is there, or something below it is. */
-function find(zone: Zone, around: Surroundings, local: readonly string[]): Found | undefined {
-  if (local.length === 0) return { data: [] };
-  const inner = local.at(-1) ?? '';
-  if (local.length === 1 && inner === tasks) return { data: [] };
+function find(zone: Zone, around: Surroundings, local: readonly string[], type: number): Found | undefined {
+  const inner = local.at(-1);
+  if (inner === undefined || (local.length === 1 && inner === tasks)) return nothing;
   const service = zone.findService(inner);
   if (local.length === 1) {
-    if (service) return { data: service.vips.map(addressData) };
-    const endpoint = zone.findEndpoint(inner);
-    return endpoint && isThere(endpoint, around) ? { data: endpoint.addresses.map(addressData) } : undefined;
+    const thing = service ?? zone.findEndpoint(inner);
+    return thing && isThere(thing, around) ? { data: addressesOf([thing], type) } : undefined;
   }
   if (!service) return undefined;
   const ofTasks = local.at(-2) === tasks;
   const serving = ofTasks ? [...zone.backends(service.id)].filter((each) => isServing(service, each, around.down)) : [];
   const prefix = local.slice(0, ofTasks ? -2 : -1);
-  if (prefix.length === 0) return { data: serving.flatMap(({ addresses }) => addresses.map(addressData)) };
-  return findPort(service, ofTasks ? serving : undefined, prefix, (name) => fullName(zone, name));
+  if (prefix.length === 0) return { data: addressesOf(serving, type) };
+  return findPort(service, ofTasks ? serving : undefined, prefix, type, (name) => fullName(zone, name));
 }
 
 /** `_PORT._PROTO`, or `_PROTO` above it. `serving`: undefined for the service itself. */
@@ -123,28 +119,26 @@ function findPort(
   service: Service,
   serving: readonly Endpoint[] | undefined,
   prefix: readonly string[],
+  type: number,
   full: (name: string) => Name,
 ): Found | undefined {
   const ports = service.ports.filter(({ proto }) => `_${proto}` === prefix.at(-1));
-  if (prefix.length === 1) return ports.length > 0 ? { data: [] } : undefined;
+  if (prefix.length === 1) return ports.length > 0 ? nothing : undefined;
   const port = ports.find((each) => `_${each.port}` === prefix[0]);
   if (!port || prefix.length > 2) return undefined;
-  if (!serving) {
-    const data = { type: 'SRV', priority: 0, weight: 0, port: port.port, target: full(service.name) } as const;
-    return { data: [data], hosts: [{ name: service.name, addresses: service.vips }] };
-  }
-  const data = serving.map(({ name, backend }) => {
-    return { type: 'SRV', priority: 0, weight: backend?.weight ?? 0, port: port.target, target: full(name) } as const;
-  });
+  if (type !== types.SRV) return nothing;
+  const srv = (to: number, weight: number, name: string) =>
+    ({ type: 'SRV', priority: 0, weight, port: to, target: full(name) }) as const;
+  if (!serving) return { data: [srv(port.port, 0, service.name)], hosts: [hostOf(service)] };
+  const data = serving.map(({ name, backend }) => srv(port.target, backend?.weight ?? 0, name));
   return { data, hosts: serving };
 }
 
-/** Of what a name has, what was asked for. */
-function select(
-  labels: readonly string[],
-  type: number,
+/** Of what was found, as it is told. */
+function tell(
+  { labels, type }: Pick<Question, 'labels' | 'type'>,
   apex: Name,
-  data: readonly Data[],
+  { data, hosts = [] }: Found,
   turn: number,
   zone: Zone,
 ): Answer {
@@ -152,11 +146,13 @@ function select(
   // Everything there is at once is for no honest use, and long (RFC 8482 §4.2).
   if (type === types.ANY) return { kind: 'records', records: [{ name, ttl, type: 'HINFO', cpu: 'RFC8482', os: '' }] };
   if (type === types.SOA && name === apex && apex !== '') return { kind: 'records', records: [soa(zone, apex)] };
-  const wanted = data.filter((each) => types[each.type] === type);
-  if (wanted.length === 0) return { kind: 'nodata', zone: apex };
-  const first = turn % wanted.length;
-  const turned = first === 0 ? wanted : [...wanted.slice(first), ...wanted.slice(0, first)];
-  return { kind: 'records', records: turned.map((each) => ({ name, ttl, ...each }) as Rr) };
+  if (data.length === 0) return { kind: 'nodata', zone: apex };
+  const first = turn % data.length;
+  const records = data.map((_, n) => ({ name, ttl, ...data[(n + first) % data.length] }) as Rr);
+  const additionals = hosts.flatMap((host) =>
+    host.addresses.map((address) => ({ name: fullName(zone, host.name), ttl, type: typeOf(address), address })),
+  );
+  return { kind: 'records', records, additionals };
 }
 
 /** Where a zone begins; with a negative answer it says for how long that holds (RFC 2308 §3). */
@@ -175,10 +171,17 @@ function isThere(thing: Endpoint | Service, { down }: Surroundings): boolean {
   return !('node' in thing) || (thing.state === 'ready' && !down.has(thing.node));
 }
 
-function addressData(address: Ip): { type: 'A' | 'AAAA'; address: Ip } {
-  return { type: familyOf(address) === 4 ? 'A' : 'AAAA', address };
+function addressesOf(things: readonly (Endpoint | Service)[], asked: number): Data[] {
+  const data: Data[] = [];
+  for (const thing of things) {
+    for (const address of 'vips' in thing ? thing.vips : thing.addresses) {
+      const type = typeOf(address);
+      if (types[type] === asked) data.push({ type, address });
+    }
+  }
+  return data;
 }
 
-function fullName({ network }: Zone, name: string): Name {
-  return `${name}.${network.name}.${domain}`;
-}
+const hostOf = ({ name, vips }: Service): Host => ({ name, addresses: vips });
+const typeOf = (address: Ip): 'A' | 'AAAA' => (familyOf(address) === 4 ? 'A' : 'AAAA');
+const fullName = ({ network }: Zone, name: string): Name => `${name}.${network.name}.${domain}`;

@@ -87,19 +87,17 @@ class Writer {
 
   /** As many as fit, from the first on. */
   records(records: readonly Rr[]): number {
-    for (const [n, record] of records.entries()) {
+    let count = 0;
+    for (const record of records) {
       const start = this.#at;
-      try {
-        this.#record(record);
-      } catch (error) {
-        if (!(error instanceof RangeError)) throw error;
-        this.#at = this.#limit + 1; // past the end of the largest message there is
+      this.#record(record);
+      if (this.#at > this.#limit) {
+        this.#at = start;
+        break;
       }
-      if (this.#at <= this.#limit) continue;
-      this.#at = start;
-      return n;
+      count++;
     }
-    return records.length;
+    return count;
   }
 
   /** Room for it was kept. */
@@ -121,7 +119,7 @@ class Writer {
   end(id: number, flags: number, counts: readonly number[]): Buffer {
     scratch.writeUInt16BE(id, 0);
     scratch.writeUInt16BE(flags, 2);
-    for (const [n, count] of counts.entries()) scratch.writeUInt16BE(count, 4 + 2 * n);
+    counts.forEach((count, n) => scratch.writeUInt16BE(count, 4 + 2 * n));
     return Buffer.from(scratch.subarray(0, this.#at));
   }
 
@@ -129,11 +127,14 @@ class Writer {
     this.#name(record.name);
     this.#short(types[record.type]);
     this.#short(classIn);
-    this.#at = scratch.writeUInt32BE(record.ttl, this.#at);
+    this.#long(record.ttl);
     const length = this.#at;
-    this.#short(0);
+    this.#at += 2;
     this.#data(record);
-    scratch.writeUInt16BE(this.#at - length - 2, length);
+    const end = this.#at;
+    this.#at = length;
+    this.#short(end - length - 2);
+    this.#at = end;
   }
 
   #data(record: Rr): void {
@@ -159,8 +160,7 @@ class Writer {
       case 'SOA':
         this.#name(record.mname);
         this.#name(record.rname);
-        for (const field of ['serial', 'refresh', 'retry', 'expire', 'minimum'] as const)
-          this.#at = scratch.writeUInt32BE(record[field], this.#at);
+        for (const field of ['serial', 'refresh', 'retry', 'expire', 'minimum'] as const) this.#long(record[field]);
     }
   }
 
@@ -181,28 +181,38 @@ class Writer {
     this.#name(dot < 0 ? '' : name.slice(dot + 1), compress);
   }
 
-  /** The question's name; a label with a dot in it is like none of ours, and neither is what begins with it. */
+  /** The question's name and its ends; a label with a dot in it is like none of ours, and neither is what begins with it. */
   #learn(labels: readonly string[], start: number): void {
-    let at = start;
-    for (const [n, label] of labels.entries()) {
-      const end = labels.slice(n);
-      if (!end.some((each) => each.includes('.'))) this.#known.set(end.join('.'), at);
-      at += 1 + label.length;
+    let at = start + labels.length;
+    for (const { length } of labels) at += length;
+    let name = '';
+    for (let n = labels.length - 1; n >= 0; n--) {
+      const label = labels[n] ?? '';
+      if (label.includes('.')) return;
+      name = name === '' ? label : `${label}.${name}`;
+      at -= 1 + label.length;
+      this.#known.set(name, at);
     }
   }
 
+  /** What goes past the end of the buffer is lost, and past the limit, too. */
   #text(text: string): void {
     this.#byte(text.length);
-    if (this.#at + text.length > longestMessage) throw new RangeError('the message is full');
-    this.#at += scratch.write(text, this.#at, 'latin1');
+    for (let n = 0; n < text.length; n++) this.#byte(text.charCodeAt(n));
   }
 
   #byte(value: number): void {
-    this.#at = scratch.writeUInt8(value, this.#at);
+    scratch[this.#at++] = value;
   }
 
   #short(value: number): void {
-    this.#at = scratch.writeUInt16BE(value, this.#at);
+    scratch[this.#at++] = value >>> 8;
+    scratch[this.#at++] = value;
+  }
+
+  #long(value: number): void {
+    this.#short(value >>> 16);
+    this.#short(value & 0xffff);
   }
 }
 

@@ -26,7 +26,7 @@ before(async () => {
   for (const { guest } of cluster.hosts) await guest.ok("echo 'nameserver 10.77.0.2' >/etc/resolv.conf");
   cluster.b.guest.spawn(resolver);
   for (const host of cluster.hosts) await host.init(`--store ${Cluster.store} --advertise eth0`);
-  await Promise.all(cluster.hosts.map((host) => host.startAgent()));
+  for (const host of cluster.hosts) await host.startAgent();
   await cluster.network('app --subnet 10.9.0.0/16 --subnet fd09::/64');
   await cluster.network('lan --internal --subnet 10.8.0.0/24');
   await cluster.a.attach('app', 'a1');
