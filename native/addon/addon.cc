@@ -213,6 +213,7 @@ Status ReadInto(Workshop* workshop, ops::Session* session, const Query& query, S
   if (status.ok() && query.sas) status = ops::SaList(session, &state->sas);
   if (status.ok() && query.policies) status = ops::PolicyList(session, &state->policies);
   if (status.ok() && query.xfrm_stat) status = ops::XfrmStatList(&state->xfrm_stat);
+  if (status.ok() && query.ipvs) status = ops::IpvsList(session, &state->ipvs, &state->ipvs_dests);
   if (status.ok() && !query.sysctls.empty()) status = ops::SysctlList(query.sysctls, &state->sysctls);
   if (status.ok() && !query.nft.empty()) status = workshop->nft()->List(query.nft, &state->nft);
   return status;
@@ -334,7 +335,8 @@ Napi::Value Close(const Napi::CallbackInfo& info) {
       nullptr);
 }
 
-// Stands in for a kernel: link N has index 100 + N in the order of asking, every namespace descriptor is 9.
+// Stands in for a kernel: link N has index 100 + N in the order of asking, every namespace descriptor is 9, every family
+// of generic netlink 37.
 class PaperResolver : public ops::Resolver {
  public:
   Status Index(const std::string& link, uint32_t* index) override {
@@ -343,6 +345,10 @@ class PaperResolver : public ops::Resolver {
   }
   Status NetnsFd(const nl::Netns&, int* fd) override {
     *fd = 9;
+    return Status::Ok();
+  }
+  Status Family(const std::string&, uint16_t* id) override {
+    *id = 37;
     return Status::Ok();
   }
 

@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "addon/convert_ipvs.h"
 #include "addon/convert_xfrm.h"
 #include "addon/fields.h"
 #include "addon/list.h"
@@ -113,6 +114,12 @@ ops::Route ReadRoute(Napi::Value value, const std::string& where, std::string* e
   ops::Route route;
   Fields fields(value, where, error);
   fields.Read("dst", &route.dst);
+  if (fields.Has("type")) {
+    std::string type;
+    fields.Read("type", &type);
+    if (fields.ok() && type != "local") fields.Fail("type", "local, or absent");
+    route.local = true;
+  }
   std::optional<Ip> via, src;
   fields.Read("via", &via);
   fields.Read("src", &src);
@@ -282,6 +289,7 @@ void FromFdb(Napi::Object object, const ops::Fdb& fdb) {
 
 void FromRoute(Napi::Object object, const ops::Route& route) {
   object.Set("dst", ops::ToText(route.dst));
+  if (route.local) object.Set("type", "local");
   if (route.via.family != 0) object.Set("via", ops::ToText(route.via));
   SetIf(object, "dev", route.dev);
   SetIf(object, "table", route.table);
@@ -356,6 +364,14 @@ bool ToOp(Napi::Value value, const std::string& where, bool own, ops::Op* out, s
     *out = ops::OpPolicySet{ReadPolicy(get("policy"), at("policy"), error)};
   } else if (op == "policy.del") {
     *out = ops::OpPolicyDel{ReadPolicyId(get("policy"), at("policy"), error)};
+  } else if (op == "ipvs.set") {
+    *out = ops::OpIpvsSet{ReadIpvsService(get("service"), at("service"), error)};
+  } else if (op == "ipvs.del") {
+    *out = ops::OpIpvsDel{ReadIpvsKey(get("service"), at("service"), error)};
+  } else if (op == "ipvs.dest.set") {
+    *out = ops::OpIpvsDestSet{ReadIpvsDest(get("dest"), at("dest"), error)};
+  } else if (op == "ipvs.dest.del") {
+    *out = ops::OpIpvsDestDel{ReadIpvsDestId(get("dest"), at("dest"), error)};
   } else if (op == "sysctl.set") {
     *out = ops::OpSysctlSet{ReadSysctl(get("sysctl"), at("sysctl"), error)};
   } else if (op == "nft.set") {
@@ -425,6 +441,7 @@ bool ToQuery(Napi::Value value, Query* query, std::string* error) {
   flag("sas", &query->sas);
   flag("policies", &query->policies);
   flag("xfrmStat", &query->xfrm_stat);
+  flag("ipvs", &query->ipvs);
   const auto list = [&](const char* key, const auto& each) {
     if (!fields.Has(key)) return;
     const Napi::Value items = fields.Get(key);
@@ -470,8 +487,8 @@ bool ToNouns(Napi::Value value, Nouns* nouns, std::string* error) {
       nouns->sas = true;
     else if (noun == "policies")
       nouns->policies = true;
-    else if (noun != "sysctls" && noun != "xfrmStat")
-      *error = "nouns[] must be one of src/kernel/state.ts";  // of those two the kernel tells nothing
+    else if (noun != "sysctls" && noun != "xfrmStat" && noun != "ipvs" && noun != "ipvsDests")
+      *error = "nouns[] must be one of src/kernel/state.ts";  // of those four the kernel tells nothing
   }
   return error->empty();
 }
@@ -491,6 +508,9 @@ Napi::Object FromState(Napi::Env env, const State& state) {
                o.Set("name", stat.name);
                o.Set("count", static_cast<double>(stat.count));
              }));
+  object.Set("ipvs", List(env, state.ipvs, [&](O o, const ops::IpvsServiceInfo& i) { FromIpvsService(env, o, i); }));
+  object.Set("ipvsDests",
+             List(env, state.ipvs_dests, [&](O o, const ops::IpvsDestInfo& i) { FromIpvsDest(env, o, i); }));
   object.Set("sysctls", List(env, state.sysctls, [](O o, const ops::Sysctl& sysctl) {
                o.Set("key", sysctl.key);
                o.Set("value", sysctl.value);

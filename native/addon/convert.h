@@ -18,7 +18,7 @@ namespace warren::addon {
 
 struct Query {
   bool links = false, addrs = false, routes = false, rules = false, neighs = false, fdb = false;
-  bool sas = false, policies = false, xfrm_stat = false;
+  bool sas = false, policies = false, xfrm_stat = false, ipvs = false;
   std::vector<std::string> sysctls, nft;
 };
 
@@ -38,6 +38,8 @@ struct State {
   std::vector<ops::SaInfo> sas;
   std::vector<ops::PolicyInfo> policies;
   std::vector<ops::XfrmStat> xfrm_stat;
+  std::vector<ops::IpvsServiceInfo> ipvs;
+  std::vector<ops::IpvsDestInfo> ipvs_dests;
   std::vector<ops::Sysctl> sysctls;
   std::vector<ops::NftTable> nft;
 };

@@ -68,7 +68,7 @@ Told TellAddr(nl::Bytes payload, const Names& names, News* news) {
 Told TellRoute(nl::Bytes payload, const Names& names, News* news) {
   ops::RouteInfo info;
   if (!ops::DecodeRoute(payload, &info)) return Told::kVague;
-  if (!info.unicast || info.route.table == uint32_t{RT_TABLE_LOCAL}) return Told::kNothing;
+  if (!info.listed) return Told::kNothing;
   if (const std::string dev = names.Get(news->nsid, info.index); !dev.empty()) info.route.dev = dev;
   news->item = std::move(info.route);
   return Told::kNews;

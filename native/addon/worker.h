@@ -24,6 +24,7 @@ class Workshop {
   void CloseSockets() {
     sockets_.rtnl.Close();
     sockets_.xfrm.Close();
+    sockets_.genl.Close();
   }
 
  private:

@@ -8,6 +8,8 @@
 #include "nl/socket.h"
 #include "ops/addr.h"
 #include "ops/fdb.h"
+#include "ops/genl.h"
+#include "ops/ipvs.h"
 #include "ops/link.h"
 #include "ops/neigh.h"
 #include "ops/nft.h"
@@ -22,7 +24,7 @@ using namespace warren;
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const nl::Bytes payload(data + 1, size - 1);
-  switch (data[0] % 13) {
+  switch (data[0] % 16) {
     case 0: {
       nl::Messages messages(payload);
       nlmsghdr header;
@@ -91,6 +93,23 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     case 12: {
       std::vector<ops::XfrmStat> stats;
       ops::ParseXfrmStat(std::string(payload.begin(), payload.end()), &stats);
+      break;
+    }
+    case 13: {
+      uint16_t id = 0;
+      ops::DecodeFamily(payload, &id);
+      break;
+    }
+    case 14: {
+      ops::IpvsServiceInfo info;
+      if (ops::DecodeIpvsService(payload, &info)) ops::ToText(info.service.key.address);
+      break;
+    }
+    case 15: {
+      ops::IpvsDestInfo info;
+      ops::IpvsKey service;
+      service.family = 2;  // AF_INET
+      if (ops::DecodeIpvsDest(payload, service, &info)) ops::ToText(info.dest.id.address);
       break;
     }
   }

@@ -10,6 +10,7 @@
 #include <random>
 #include <vector>
 
+#include "ops/ipvs.h"
 #include "ops/xfrm_policy.h"
 #include "ops/xfrm_sa.h"
 
@@ -18,6 +19,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 namespace {
 
 using namespace warren;
+
+// Numbers no family, as none is asked.
+class NoKernel : public ops::Resolver {
+ public:
+  nl::Status Index(const std::string&, uint32_t*) override { return {}; }
+  nl::Status NetnsFd(const nl::Netns&, int*) override { return {}; }
+  nl::Status Family(const std::string&, uint16_t*) override { return {}; }
+};
 
 using Random = std::mt19937_64;
 using Input = std::vector<uint8_t>;
@@ -53,6 +62,17 @@ std::vector<Input> Samples() {
     for (ops::Tmpl& tmpl : policy.tmpls) tmpl.src = tmpl.dst = sa.src;
     ops::EncodePolicyAdd(policy, &message);
     samples.push_back(Sample(11, message));
+    NoKernel nobody;
+    ops::IpvsDest dest;
+    ops::IpvsService service;
+    service.key = {sa.src.family, 0, 6, sa.src, 80};
+    service.scheduler = "mh";
+    service.persistent = 300;
+    ops::EncodeIpvsAdd(&nobody, service, &message);
+    samples.push_back(Sample(14, message));
+    dest.id = {service.key, sa.src, 8080};
+    ops::EncodeIpvsDestAdd(&nobody, dest, &message);
+    samples.push_back(Sample(15, message));
   }
   const std::string stat = "XfrmInError             \t0\nXfrmInNoStates          \t18446744073709551615\n";
   samples.emplace_back(1, 12);

@@ -18,6 +18,7 @@ bool Exactly(Bytes data, T* value) {
 bool Attr::U8(uint8_t* value) const { return Exactly(data, value); }
 bool Attr::U16(uint16_t* value) const { return Exactly(data, value); }
 bool Attr::U32(uint32_t* value) const { return Exactly(data, value); }
+bool Attr::U64(uint64_t* value) const { return Exactly(data, value); }
 bool Attr::I32(int32_t* value) const { return Exactly(data, value); }
 
 bool Attr::Be16(uint16_t* value) const {

@@ -37,6 +37,7 @@ struct Attr {
   bool U16(uint16_t* value) const;
   bool Be16(uint16_t* value) const;
   bool U32(uint32_t* value) const;
+  bool U64(uint64_t* value) const;
   bool I32(int32_t* value) const;
   // Up to the first zero or the end.
   bool String(std::string* value) const;

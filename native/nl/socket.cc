@@ -106,6 +106,19 @@ Status Socket::Send(Message* messages, size_t count) {
   return Status::Ok();
 }
 
+Status Socket::Wait(std::chrono::steady_clock::time_point deadline) {
+  for (;;) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    pollfd waiting{fd_.get(), POLLIN, 0};
+    const int ready = left > 0 ? ::poll(&waiting, 1, static_cast<int>(left)) : 0;
+    if (ready > 0) return Status::Ok();
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready < 0) return Status::Errno(errno);
+    Close();  // a late answer must not be taken for the next one's
+    return Status::Errno(ETIMEDOUT, "no answer from the kernel");
+  }
+}
+
 Status Socket::Receive(Exchange* exchange) {
   struct Wipe {
     Socket* socket;
@@ -116,15 +129,6 @@ Status Socket::Receive(Exchange* exchange) {
   const auto deadline = Clock::now() + kDeadline;
   Status failure;  // of `each`; kept until the kernel has finished
   for (;;) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
-    pollfd waiting{fd_.get(), POLLIN, 0};
-    const int ready = left > 0 ? ::poll(&waiting, 1, static_cast<int>(left)) : 0;
-    if (ready < 0 && errno == EINTR) continue;
-    if (ready < 0) return Status::Errno(errno);
-    if (ready == 0) {
-      Close();  // a late answer must not be taken for the next one's
-      return Status::Errno(ETIMEDOUT, "no answer from the kernel");
-    }
     sockaddr_nl from{};
     iovec part{buffer_.get(), kReceive};
     msghdr header{};
@@ -133,10 +137,12 @@ Status Socket::Receive(Exchange* exchange) {
     header.msg_iov = &part;
     header.msg_iovlen = 1;
     const ssize_t size = ::recvmsg(fd_.get(), &header, MSG_DONTWAIT);
-    if (size < 0) {
-      if (errno == EINTR || errno == EAGAIN) continue;
-      return Status::Errno(errno);
+    if (size < 0 && errno == EAGAIN) {
+      if (Status status = Wait(deadline); !status.ok()) return status;
+      continue;
     }
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) return Status::Errno(errno);
     if (header.msg_flags & MSG_TRUNC) return Status::Errno(EMSGSIZE, "answer longer than the buffer");
     if (from.nl_pid != 0) continue;  // not from the kernel
 

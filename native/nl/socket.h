@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -45,6 +46,8 @@ class Socket {
   struct Exchange;
   Status Receive(Exchange* exchange);
   Status Send(Message* messages, size_t count);
+  // Until there is something to receive.
+  Status Wait(std::chrono::steady_clock::time_point deadline);
 
   Fd fd_;
   bool keys_ = false;  // answers carry key material: NETLINK_XFRM

@@ -31,9 +31,29 @@ bool EncodeSmall(Resolver* resolver, const Op& op, Message* message, Status* sta
                         [&](const OpPolicyAdd& o) { return *status = EncodePolicyAdd(o.policy, message), true; },
                         [&](const OpPolicySet& o) { return *status = EncodePolicySet(o.policy, message), true; },
                         [&](const OpPolicyDel& o) { return *status = EncodePolicyDel(o.id, message), true; },
+                        [&](const OpIpvsSet& o) { return *status = EncodeIpvsAdd(resolver, o.service, message), true; },
+                        [&](const OpIpvsDel& o) { return *status = EncodeIpvsDel(resolver, o.key, message), true; },
+                        [&](const OpIpvsDestSet& o) {
+                          return *status = EncodeIpvsDestAdd(resolver, o.dest, message), true;
+                        },
+                        [&](const OpIpvsDestDel& o) {
+                          return *status = EncodeIpvsDestDel(resolver, o.id, message), true;
+                        },
                         [](const auto&) { return false; },
                     },
                     op);
+}
+
+// The second message of a small op whose first makes something new: for when that was there already. False when the op
+// is none.
+bool EncodeChange(Resolver* resolver, const Op& op, Message* message, Status* status) {
+  return std::visit(
+      Overload{
+          [&](const OpIpvsSet& o) { return *status = EncodeIpvsChange(resolver, o.service, message), true; },
+          [&](const OpIpvsDestSet& o) { return *status = EncodeIpvsDestChange(resolver, o.dest, message), true; },
+          [](const auto&) { return false; },
+      },
+      op);
 }
 
 // Whether it is the kernel's answer to the deletion of something absent. Told by op: message types of NETLINK_ROUTE and
@@ -47,6 +67,8 @@ bool Absent(const Op& op, int error) {
           [&](const OpFdbDel&) { return error == ENOENT || error == ENODEV; },
           [&](const OpSaDel&) { return error == ESRCH; },
           [&](const OpPolicyDel&) { return error == ENOENT; },
+          [&](const OpIpvsDel&) { return error == ESRCH || error == EPROTONOSUPPORT; },
+          [&](const OpIpvsDestDel&) { return error == ENOENT || error == ESRCH || error == EPROTONOSUPPORT; },
           [](const auto&) { return false; },
       },
       op);
@@ -61,6 +83,10 @@ Status SocketOf(Session* session, const Op& op, nl::Socket** socket) {
                         [&](const OpPolicyAdd&) { return session->Xfrm(socket); },
                         [&](const OpPolicySet&) { return session->Xfrm(socket); },
                         [&](const OpPolicyDel&) { return session->Xfrm(socket); },
+                        [&](const OpIpvsSet&) { return session->Genl(socket); },
+                        [&](const OpIpvsDel&) { return session->Genl(socket); },
+                        [&](const OpIpvsDestSet&) { return session->Genl(socket); },
+                        [&](const OpIpvsDestDel&) { return session->Genl(socket); },
                         [](const auto&) { return Status::Ok(); },
                     },
                     op);
@@ -84,6 +110,18 @@ Status ApplyLarge(Session* session, Nft* nft, const Op& op) {
                     op);
 }
 
+// What the kernel says with a number alone.
+void PutWords(const Op& op, Status* status) {
+  if (!status->extack.empty()) return;
+  if (const auto* set = std::get_if<OpIpvsSet>(&op); set != nullptr && status->error == ENOENT) {
+    status->extack = "the kernel has no scheduler " + set->service.scheduler;
+  } else if (std::holds_alternative<OpIpvsDestSet>(op) && status->error == ESRCH) {
+    status->extack = "there is no such service";
+  } else if (std::holds_alternative<OpIpvsDestSet>(op) && status->error == EINVAL) {
+    status->extack = "not a unicast address, or the namespace has no address itself yet";
+  }
+}
+
 // A run of small ops of one kind, in order; `indexes` are theirs in `ops`.
 Status ApplyRun(Session* session, const std::vector<Op>& ops, const std::vector<size_t>& indexes,
                 std::vector<Message>* messages, size_t* failed) {
@@ -91,11 +129,28 @@ Status ApplyRun(Session* session, const std::vector<Op>& ops, const std::vector<
   *failed = indexes[0];
   nl::Socket* socket = nullptr;
   if (Status status = SocketOf(session, ops[indexes[0]], &socket); !status.ok()) return status;
+  std::vector<Message> changes;
+  std::vector<size_t> changed;  // of the changes in `ops`
+  const auto tolerated = [&](size_t index, int error) {
+    const Op& op = ops[indexes[index]];
+    Message change(0, 0);
+    Status encoded;
+    if (error != EEXIST || !EncodeChange(session, op, &change, &encoded) || !encoded.ok()) return Absent(op, error);
+    changes.push_back(std::move(change));
+    changed.push_back(indexes[index]);
+    return true;
+  };
   size_t at = 0;
-  Status status =
-      socket->Batch(messages, [&](size_t index, int error) { return Absent(ops[indexes[index]], error); }, &at);
+  Status status = socket->Batch(messages, tolerated, &at);
   if (!status.ok()) *failed = indexes[at];
   messages->clear();
+  // Also when a later one has failed: what comes before it is to be done.
+  Status change = socket->Batch(&changes, nullptr, &at);
+  if (!change.ok()) {
+    status = change;
+    *failed = changed[at];
+  }
+  PutWords(ops[*failed], &status);
   return status;
 }
 
@@ -117,7 +172,7 @@ Status Apply(Session* session, Nft* nft, const std::vector<Op>& ops, size_t* fai
         indexes.push_back(i);
         continue;
       }
-      if (encoded.error == ENODEV && Absent(ops[i], ENODEV)) continue;  // its link is gone, and it with it
+      if (Absent(ops[i], encoded.error)) continue;  // its link is gone, and it with it; or the kernel has no such thing
     }
     if (Status status = ApplyRun(session, ops, indexes, &run, failed); !status.ok()) return status;
     *failed = i;

@@ -7,6 +7,7 @@
 
 #include "ops/addr.h"
 #include "ops/fdb.h"
+#include "ops/ipvs.h"
 #include "ops/link.h"
 #include "ops/neigh.h"
 #include "ops/netns.h"
@@ -84,6 +85,18 @@ struct OpPolicySet {
 struct OpPolicyDel {
   PolicyId id;
 };
+struct OpIpvsSet {
+  IpvsService service;
+};
+struct OpIpvsDel {
+  IpvsKey key;
+};
+struct OpIpvsDestSet {
+  IpvsDest dest;
+};
+struct OpIpvsDestDel {
+  IpvsDestId id;
+};
 struct OpSysctlSet {
   Sysctl sysctl;
 };
@@ -102,11 +115,12 @@ struct OpNetnsDel {
 
 using Op = std::variant<OpLinkAdd, OpLinkSet, OpLinkDel, OpLinkDelGroup, OpAddrSet, OpAddrDel, OpRouteSet, OpRouteDel,
                         OpRuleSet, OpRuleDel, OpNeighSet, OpNeighDel, OpFdbSet, OpFdbDel, OpSaAdd, OpSaUpdate, OpSaDel,
-                        OpPolicyAdd, OpPolicySet, OpPolicyDel, OpSysctlSet, OpNftSet, OpNftDel, OpNetnsAdd, OpNetnsDel>;
+                        OpPolicyAdd, OpPolicySet, OpPolicyDel, OpIpvsSet, OpIpvsDel, OpIpvsDestSet, OpIpvsDestDel,
+                        OpSysctlSet, OpNftSet, OpNftDel, OpNetnsAdd, OpNetnsDel>;
 
 // In order; stops at the first failure and says which it was. Neighbours of one kind that are one small message each
-// (addr, route, neigh, fdb, sa, policy) go out together: of such a run, those after the failed one may have been done
-// too. REQUIRES: the calling thread is inside the session's namespace.
+// (addr, route, neigh, fdb, sa, policy, ipvs) go out together: of such a run, those after the failed one may have been
+// done too. REQUIRES: the calling thread is inside the session's namespace.
 nl::Status Apply(Session* session, Nft* nft, const std::vector<Op>& ops, size_t* failed);
 
 // The messages one op becomes; empty for those that are none (sysctl, nft, netns). For golden tests.

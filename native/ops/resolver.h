@@ -16,6 +16,8 @@ class Resolver {
   virtual nl::Status Index(const std::string& link, uint32_t* index) = 0;
   // An open descriptor, valid until the resolver's next Forget.
   virtual nl::Status NetnsFd(const nl::Netns& netns, int* fd) = 0;
+  // The number of a generic netlink family. EPROTONOSUPPORT when the kernel has none of that name.
+  virtual nl::Status Family(const std::string& name, uint16_t* id) = 0;
 };
 
 }  // namespace warren::ops

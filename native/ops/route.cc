@@ -12,15 +12,16 @@ using nl::Status;
 namespace {
 
 Status Encode(Resolver* resolver, const Route& route, bool set, Message* message) {
-  const uint32_t table = route.table.value_or(RT_TABLE_MAIN);
+  const uint32_t table = route.table.value_or(route.local ? RT_TABLE_LOCAL : RT_TABLE_MAIN);
   rtmsg header{};
   header.rtm_family = route.dst.ip.family;
   header.rtm_dst_len = route.dst.length;
   header.rtm_table = static_cast<uint8_t>(table < 256 ? table : RT_TABLE_COMPAT);
-  header.rtm_type = RTN_UNICAST;
+  header.rtm_type = route.local ? RTN_LOCAL : RTN_UNICAST;
   header.rtm_protocol = set ? route.protocol.value_or(RTPROT_BOOT) : route.protocol.value_or(RTPROT_UNSPEC);
-  // As `ip route`: a way without gateway ends on the link; when deleting, any scope will do.
-  header.rtm_scope = !set ? RT_SCOPE_NOWHERE : route.via.family == 0 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+  // As `ip route`: a way without gateway ends on the link, or here; when deleting, any scope will do.
+  const rt_scope_t ends = route.local ? RT_SCOPE_HOST : RT_SCOPE_LINK;
+  header.rtm_scope = !set ? RT_SCOPE_NOWHERE : route.via.family == 0 ? ends : RT_SCOPE_UNIVERSE;
   if (route.dst.ip.family == AF_INET6) header.rtm_scope = RT_SCOPE_UNIVERSE;
   if (route.onlink) header.rtm_flags |= RTNH_F_ONLINK;
   message->Header(header);
@@ -57,7 +58,7 @@ Status ListFamily(Session* session, uint8_t family, std::vector<Route>* routes) 
         RouteInfo info;
         if (type != RTM_NEWROUTE) return Status::Ok();
         if (!DecodeRoute(payload, &info)) return Status::Errno(EBADMSG);
-        if (info.unicast && info.route.table != uint32_t{RT_TABLE_LOCAL}) infos.push_back(std::move(info));
+        if (info.listed) infos.push_back(std::move(info));
         return Status::Ok();
       });
   if (!status.ok()) return status;
@@ -93,8 +94,7 @@ bool DecodeRoute(nl::Bytes payload, RouteInfo* info) {
   route.table = header.rtm_table;
   route.protocol = header.rtm_protocol;
   route.onlink = (header.rtm_flags & RTNH_F_ONLINK) != 0;
-  // Clones are the kernel's own memory of single destinations.
-  info->unicast = header.rtm_type == RTN_UNICAST && !(header.rtm_flags & RTM_F_CLONED);
+  route.local = header.rtm_type == RTN_LOCAL;
   nl::Reader reader(payload);
   for (nl::Attr attr; reader.Next(&attr);) {
     uint32_t value = 0;
@@ -122,7 +122,12 @@ bool DecodeRoute(nl::Bytes payload, RouteInfo* info) {
         break;
     }
   }
-  return !reader.bad() && route.dst.length <= 128 && (!info->unicast || route.dst.length <= route.dst.ip.size() * 8);
+  // Clones are the kernel's own memory of single destinations. With every address come routes of its own, in old kernels
+  // without a protocol.
+  const bool unicast = header.rtm_type == RTN_UNICAST && route.table != uint32_t{RT_TABLE_LOCAL};
+  const bool local = route.local && header.rtm_protocol != RTPROT_KERNEL && header.rtm_protocol != RTPROT_UNSPEC;
+  info->listed = (unicast || local) && !(header.rtm_flags & RTM_F_CLONED);
+  return !reader.bad() && route.dst.length <= 128 && (!info->listed || route.dst.length <= route.dst.ip.size() * 8);
 }
 
 Status RouteList(Session* session, std::vector<Route>* routes) {

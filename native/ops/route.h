@@ -13,6 +13,7 @@ namespace warren::ops {
 
 struct Route {
   Prefix dst;
+  bool local = false;  // its addresses are this namespace's own
   Ip via;  // none: directly on the link
   std::optional<std::string> dev;
   std::optional<uint32_t> table;
@@ -25,16 +26,17 @@ struct Route {
 struct RouteInfo {
   Route route;
   uint32_t index = 0;  // 0: none, or several ways
-  bool unicast = false;
+  bool listed = false;  // one of those RouteList tells
 };
 
-// Equivalent to: `ip route replace DST [via VIA] [dev DEV] [onlink] [table N] [proto N] [src IP] [metric N]`
+// Equivalent to: `ip route replace [local] DST [via VIA] [dev DEV] [onlink] [table N] [proto N] [src IP] [metric N]`
 nl::Status EncodeRouteSet(Resolver* resolver, const Route& route, nl::Message* message);
-// Equivalent to: `ip route del DST …`; fields not given match any
+// Equivalent to: `ip route del [local] DST …`; fields not given match any
 nl::Status EncodeRouteDel(Resolver* resolver, const Route& route, nl::Message* message);
 // REQUIRES: payload of an RTM_NEWROUTE. False when malformed.
 bool DecodeRoute(nl::Bytes payload, RouteInfo* info);
-// Unicast routes of all tables but local. Equivalent to: `ip route show table all; ip -6 route show table all`
+// Unicast routes of all tables but local, and local routes but those that come with an address. Equivalent to:
+// `ip route show table all; ip -6 route show table all`
 nl::Status RouteList(Session* session, std::vector<Route>* routes);
 
 }  // namespace warren::ops

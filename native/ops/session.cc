@@ -6,6 +6,8 @@
 
 #include <cerrno>
 
+#include "ops/genl.h"
+
 namespace warren::ops {
 
 using nl::Status;
@@ -13,6 +15,24 @@ using nl::Status;
 Status Session::Xfrm(nl::Socket** xfrm) {
   *xfrm = &sockets_->xfrm;
   return (*xfrm)->is_open() ? Status::Ok() : (*xfrm)->Open(NETLINK_XFRM);
+}
+
+Status Session::Genl(nl::Socket** genl) {
+  *genl = &sockets_->genl;
+  return (*genl)->is_open() ? Status::Ok() : (*genl)->Open(NETLINK_GENERIC);
+}
+
+Status Session::Family(const std::string& name, uint16_t* id) {
+  const auto found = families_.find(name);
+  if (found != families_.end()) {
+    *id = found->second;
+    return Status::Ok();
+  }
+  nl::Socket* genl = nullptr;
+  Status status = Genl(&genl);
+  if (status.ok()) status = FindFamily(genl, name, id);
+  if (status.ok()) families_[name] = *id;
+  return status;
 }
 
 Status Session::Ask(uint32_t index, const std::string& link) {

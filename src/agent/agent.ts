@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Kernel } from '../kernel/kernel.ts';
 import { openKernel } from '../kernel/native.ts';
 import type { News, Policy } from '../kernel/state.ts';
+import type { Endpoint } from '../model/endpoint.ts';
 import { WarrenError } from '../model/error.ts';
 import type { NetworkId, NodeId } from '../model/id.ts';
 import type { Node } from '../model/node.ts';
@@ -11,11 +12,12 @@ import type { View } from '../model/view.ts';
 import { guard } from '../plan/desired/guard.ts';
 import { covers } from '../plan/diff.ts';
 import type { Key } from '../plan/key.ts';
-import { endpointKey, partsOf } from '../plan/key.ts';
+import { keysOfEndpoint, keysOfService, partsOf, serviceKey } from '../plan/key.ts';
 import { Mirror } from '../store/mirror.ts';
 import { openStore } from '../store/redis.ts';
 import type { Store, Lease as StoreLease } from '../store/store.ts';
 import { type AttachDeps, detachEndpoint, withdrawAbandoned } from './attach.ts';
+import { Backends } from './backends.ts';
 import type { Config, Paths } from './config.ts';
 import { Dns } from './dns.ts';
 import { readDown, writeDown } from './dns-files.ts';
@@ -64,6 +66,7 @@ export class Agent {
   readonly #paths: Paths;
   readonly #sysctls: HostSysctls;
   readonly #resolvConf: ResolvConf;
+  readonly #backends: Backends;
   readonly #drift: Drift;
   readonly #timers: NodeJS.Timeout[] = [];
   /** Resolves why the agent ends; rejects when it must not go on. */
@@ -90,7 +93,7 @@ export class Agent {
     this.mirror = new Mirror(this.store, viewFile.read(), { log: viewFile });
     const boot = bootId();
     const wanted = new Wanted();
-    this.reconciler = new Reconciler(this.kernel, wanted, config.node.id, boot);
+    this.reconciler = new Reconciler(this.kernel, wanted, config.node.id, boot, () => this.down);
     this.recovery = new Recovery(this.kernel, this.store, this.mirror, log, config.node.id, boot);
     this.queue = new Queue(
       (key) => this.#reconcile(key),
@@ -114,6 +117,7 @@ export class Agent {
       (policies) => this.#checkGuard(policies),
       () => void this.#refreshFacts(),
     );
+    this.#backends = new Backends(this.kernel, this.store, this.mirror, log, () => this.self);
     this.deps = {
       kernel: this.kernel,
       store: this.store,
@@ -186,6 +190,7 @@ export class Agent {
     this.#stopping = true;
     this.#lease?.stop();
     this.#health?.stop();
+    this.#backends.stop();
     this.#drift.close();
     await this.encryption.stop();
     this.dns.stop();
@@ -244,12 +249,13 @@ export class Agent {
     this.#health = new Health(
       () => this.#peers(),
       readDown(this.#paths.runDir),
-      (down) => writeDown(this.#paths.runDir, down),
+      (nodes) => this.#rebalance(nodes),
     );
     this.#resolvConf.sync(this.view);
     this.mirror.onChange((change) => this.#changed(change));
     this.recovery.watch(() => this.#removed());
     this.#drift.watch('', 'node');
+    this.#backends.lookAll();
     const resync = this.config.resync ?? resyncSeconds;
     if (resync > 0)
       this.#timers.push(
@@ -279,18 +285,27 @@ export class Agent {
       const network = change.change?.kind === 'network' ? change.change : undefined;
       if (network && !network.value) this.mirror.unfollow(network.id);
       for (const key of network ? (['node', network.id] as const) : this.#keys()) this.queue.add(key);
+    } else if (change.change?.kind === 'service') {
+      const followed = this.view.followed.get(change.scope);
+      const keys = followed ? keysOfService(this.config.node.id, change.change.id, followed) : [];
+      for (const key of this.reconciler.keysFor(change.scope, keys)) this.queue.add(key);
+      this.#backends.lookAll(change.scope);
     } else if (change.change?.kind === 'endpoint') {
-      this.queue.add(
-        this.reconciler.built.has(change.scope) ? endpointKey(change.scope, change.change.id) : change.scope,
-      );
+      this.#backends.look(change.scope, change.change.id);
+      const before = change.previous as Endpoint | undefined;
+      const keys =
+        before || change.change.value ? keysOfEndpoint(this.config.node.id, before, change.change.value) : [];
+      for (const key of this.reconciler.keysFor(change.scope, keys)) this.queue.add(key);
       // The store took a wish after its attach had failed for want of an answer: the whole pass withdraws it.
       const { value } = change.change;
       const late = value?.node === this.config.node.id && value.state === 'starting';
       if (late && !this.deps.membership.entering(change.scope)) this.queue.add(change.scope);
       // Another node may have detached the last one here.
-      if (!value && change.previous && 'node' in change.previous && change.previous.node === this.config.node.id)
-        this.#partSoon(change.scope, this.view);
-    } else for (const key of ['node', change.scope] as const) this.queue.add(key);
+      if (!value && before?.node === this.config.node.id) this.#partSoon(change.scope, this.view);
+    } else {
+      for (const key of ['node', change.scope] as const) this.queue.add(key);
+      this.#backends.lookAll(change.scope);
+    }
   }
 
   async #reconcile(key: Key): Promise<void> {
@@ -300,7 +315,7 @@ export class Agent {
     const began = Date.now();
     if (key === 'node') this.#sysctls.remember(await this.#forwardingBefore(view));
     const suspected = this.#suspected.delete(key);
-    const { network, endpoint } = partsOf(key);
+    const { network, part } = partsOf(key);
     const built = network && this.reconciler.built.has(network);
     const { steps, gone } = await this.reconciler.run(view, key);
     // The host is as wished for the networks that are in its kernel.
@@ -319,11 +334,11 @@ export class Agent {
         this.log.warn('withdrawing failed', { error: (error as Error).message }),
       );
     }
-    if (network && !endpoint)
+    if (network && !part)
       void withdrawAbandoned(this.deps, network).catch((error) =>
         this.log.warn('withdrawing failed', { error: (error as Error).message }),
       );
-    if (network && !endpoint && gone.length === 0 && !this.reconciler.built.has(network)) this.#partSoon(network, view);
+    if (network && !part && gone.length === 0 && !this.reconciler.built.has(network)) this.#partSoon(network, view);
   }
 
   /** What is not frozen and lacks this node is the cluster without it. Only a person brings it back. */
@@ -361,9 +376,25 @@ export class Agent {
     this.#drift.keep(new Set(['', ...[...this.reconciler.built.values()].map((name) => `/run/netns/${name}`)]));
   }
 
+  /** Nodes that this one finds dead. */
+  get down(): ReadonlySet<NodeId> {
+    return this.#health?.down ?? new Set();
+  }
+
   /** Does this node find that one dead? */
   isDown(node: NodeId): boolean {
-    return this.#health?.isDown(node) ?? false;
+    return this.down.has(node);
+  }
+
+  /** Backends of hosts that died get nothing any more, those that came back do; and their names go and come. */
+  #rebalance(nodes: readonly NodeId[]): void {
+    writeDown(this.#paths.runDir, this.down);
+    for (const [id, { endpoints }] of this.view.followed) {
+      const concerned = [...endpoints.values()].filter(({ node }) => nodes.includes(node));
+      const services = new Set(concerned.flatMap(({ backend }) => backend?.service ?? []));
+      for (const service of services)
+        for (const key of this.reconciler.keysFor(id, [serviceKey(id, service)])) this.queue.add(key);
+    }
   }
 
   async #peers(): Promise<{ node: Node; lease: StoreLease | undefined }[]> {

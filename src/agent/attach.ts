@@ -10,6 +10,8 @@ import type { Network } from '../model/network.ts';
 import type { Node } from '../model/node.ts';
 import type { AttachInput } from '../model/parse.ts';
 import { parseAttach } from '../model/parse.ts';
+import type { Service } from '../model/service.ts';
+import { keysOfEndpoint, serviceKey } from '../plan/key.ts';
 import type { Mirror } from '../store/mirror.ts';
 import type { Store } from '../store/store.ts';
 import type { Encryption } from './encryption.ts';
@@ -95,24 +97,26 @@ async function attachHere(
   signal: AbortSignal,
 ): Promise<Endpoint> {
   const { store, mirror, queue, reconciler } = deps;
+  const service = wish.service === undefined ? undefined : await joining(deps, network, wish.service);
   const again = existing(mirror, network, wish, netns);
   if (again) return again;
   await reconciler.swept(wish.netns);
   const place = { boot: deps.boot, ...netns, ...(seen ?? (await look(deps.kernel, wish.netns))) };
-  const endpoint = await attach(store, deps.self(), network, wish, place);
+  const endpoint = await attach(store, deps.self(), network, wish, place, service);
   const here = () => mirror.view?.followed.get(network.id)?.endpoints.get(endpoint.id);
   try {
     if (!here()) await mirror.refresh(network.id);
-    const key = reconciler.keyFor(network.id, endpoint.id);
-    await queue.done(key);
+    const keys = reconciler.keysFor(network.id, keysOfEndpoint(endpoint.node, undefined, endpoint));
+    await Promise.all(keys.map((key) => queue.done(key)));
     // The first one here: the host has to let the network out.
-    if (key === network.id) await Promise.all([queue.done('node'), deps.namesServed(network.id)]);
+    if (keys.includes(network.id)) await Promise.all([queue.done('node'), deps.namesServed(network.id)]);
     await deps.encryption.agreed(network, (node) => !deps.isDown(node));
     if (!here()) throw removed(network, endpoint);
     if (signal.aborted) throw new WarrenError('agent_unreachable', 'the caller hung up');
     const ready = await store.endpointReady(network.id, endpoint.id, deps.self().epoch);
     // Known here, and on disk, before the caller is told: a crash and a store that lost it later do not undo it.
     if (here()?.state !== 'ready') await mirror.refresh(network.id);
+    if (service) await queue.done(serviceKey(network.id, service.id));
     return ready;
   } catch (error) {
     await detachEndpoint(deps, endpoint).catch(() => {}); // the store may be what failed; then the queue tries again
@@ -126,7 +130,8 @@ export async function detachEndpoint(deps: AttachDeps, endpoint: Endpoint): Prom
   await store.endpointDetach(endpoint.network, endpoint.id);
   if (mirror.view?.followed.get(endpoint.network)?.endpoints.has(endpoint.id)) await mirror.refresh(endpoint.network);
   if (endpoint.node !== deps.self().id) return;
-  await queue.done(reconciler.keyFor(endpoint.network, endpoint.id));
+  const keys = reconciler.keysFor(endpoint.network, keysOfEndpoint(endpoint.node, endpoint, undefined));
+  await Promise.all(keys.map((key) => queue.done(key)));
   await deps.membership.leaveIfEmpty(endpoint.network);
 }
 
@@ -145,6 +150,24 @@ export async function withdrawAbandoned(deps: AttachDeps, network: NetworkId): P
   // What looks so may be ready by now.
   await deps.mirror.refresh(network);
   await Promise.all(abandoned().map((endpoint) => detachEndpoint(deps, endpoint)));
+}
+
+/** REQUIRES: the network is followed. */
+async function joining({ mirror }: AttachDeps, network: Network, reference: string): Promise<Service> {
+  const find = () =>
+    [...(mirror.view?.followed.get(network.id)?.services.values() ?? [])].find(
+      ({ name, id }) => name === reference || id === reference,
+    );
+  const known = find();
+  if (known) return known;
+  await mirror.refresh(network.id);
+  const found = find();
+  if (found) return found;
+  throw new WarrenError(
+    'service_not_found',
+    `network "${network.name}" has no service "${reference}"`,
+    `make it: warren service create ${reference} --network ${network.name} --port PORT`,
+  );
 }
 
 function existing(mirror: Mirror, network: Network, wish: AttachInput, netns: NetnsId): Endpoint | undefined {

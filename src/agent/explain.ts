@@ -1,7 +1,7 @@
 import { KernelError } from '../kernel/error.ts';
 import { WarrenError } from '../model/error.ts';
 
-/** Which errno of which op means that the kernel lacks a feature, and what to do about it. */
+/** Which errno of which op means that the kernel lacks a feature, and what to do about it; $1 is what `subject` found. */
 const features: readonly { op: string; subject: RegExp; errno: readonly string[]; feature: string; hint: string }[] = [
   { op: 'link.add', subject: /^vxlan/, errno: ['EOPNOTSUPP'], feature: 'vxlan', hint: 'load it with: modprobe vxlan' },
   {
@@ -40,6 +40,20 @@ const features: readonly { op: string; subject: RegExp; errno: readonly string[]
     feature: 'a cipher of IPsec',
     hint: 'load it with: modprobe -a gcm seqiv chacha20poly1305',
   },
+  {
+    op: 'ipvs.set',
+    subject: / scheduler (\w+)/,
+    errno: ['ENOENT'],
+    feature: 'a scheduler of IPVS',
+    hint: 'load it with: modprobe ip_vs_$1',
+  },
+  ...['read', 'ipvs.set', 'ipvs.dest.set'].map((op) => ({
+    op,
+    subject: op === 'read' ? /\bipvs\b/ : /./,
+    errno: ['EPROTONOSUPPORT'],
+    feature: 'IPVS',
+    hint: 'load it with: modprobe ip_vs',
+  })),
   ...['policy.add', 'policy.set'].map((op) => ({
     op,
     subject: /./,
@@ -56,7 +70,8 @@ export function explain(error: unknown): unknown {
     ({ op, subject, errno }) => op === error.op && subject.test(error.subject) && errno.includes(error.code),
   );
   if (!known) return error;
-  return new WarrenError('kernel_feature_missing', `this host lacks ${known.feature} (${error.message})`, known.hint, {
+  const hint = known.hint.replace('$1', known.subject.exec(error.subject)?.[1] ?? '');
+  return new WarrenError('kernel_feature_missing', `this host lacks ${known.feature} (${error.message})`, hint, {
     cause: error,
   });
 }

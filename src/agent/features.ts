@@ -35,6 +35,7 @@ const probes: Readonly<Record<string, Op>> = {
       text: 'chain probe {\n\ttype nat hook postrouting priority srcnat; policy accept;\n}',
     },
   },
+  ipvs: { op: 'ipvs.set', service: { fwmark: 1, family: 4, scheduler: 'rr' } },
   esp: { op: 'sa.add', sa, key },
   esp6: { op: 'sa.add', sa: { ...sa, src: '2001:db8::1', dst: '2001:db8::2' }, key },
   chacha20poly1305: {

@@ -19,28 +19,31 @@ const closedPort = 9;
  */
 export class Health {
   readonly #unanswered: Map<NodeId, number>;
-  readonly #changed: (down: readonly NodeId[]) => void;
+  /** Those found dead; another set when that changes. */
+  #down: ReadonlySet<NodeId>;
+  readonly #changed: (nodes: readonly NodeId[]) => void;
   readonly #timer: NodeJS.Timeout;
   #probing = false;
 
-  /** `known`: whom the agent before found dead. `changed`: it is others now. */
+  /** `known`: whom the agent before found dead. `changed`: these were found dead, or alive again. */
   constructor(
     peers: () => Promise<readonly { node: Node; lease: Lease | undefined }[]>,
     known: ReadonlySet<NodeId>,
-    changed: (down: readonly NodeId[]) => void,
+    changed: (nodes: readonly NodeId[]) => void,
   ) {
     this.#unanswered = new Map([...known].map((node) => [node, enough]));
+    this.#down = known;
     this.#changed = changed;
     this.#timer = setInterval(() => void this.#round(peers), everyMs);
     this.#timer.unref();
   }
 
   isDown(node: NodeId): boolean {
-    return (this.#unanswered.get(node) ?? 0) >= enough;
+    return this.#down.has(node);
   }
 
-  get #down(): NodeId[] {
-    return [...this.#unanswered.keys()].filter((node) => this.isDown(node)).sort();
+  get down(): ReadonlySet<NodeId> {
+    return this.#down;
   }
 
   stop(): void {
@@ -50,19 +53,26 @@ export class Health {
   async #round(peers: () => Promise<readonly { node: Node; lease: Lease | undefined }[]>): Promise<void> {
     if (this.#probing) return;
     this.#probing = true;
-    const before = this.#down;
     try {
       const all = await peers();
       const ids = new Set(all.map(({ node }) => node.id));
       for (const id of this.#unanswered.keys()) if (!ids.has(id)) this.#unanswered.delete(id);
       await Promise.all(all.map(({ node, lease }) => this.#examine(node, lease)));
-      const down = this.#down;
-      if (down.join() !== before.join()) this.#changed(down);
+      this.#compare();
     } catch {
       // The store does not answer: it says nothing about any peer.
     } finally {
       this.#probing = false;
     }
+  }
+
+  #compare(): void {
+    const down = new Set([...this.#unanswered].filter(([, count]) => count >= enough).map(([id]) => id));
+    const before = this.#down;
+    const changed = [...new Set([...down, ...before])].filter((id) => down.has(id) !== before.has(id));
+    if (changed.length === 0) return;
+    this.#down = down;
+    this.#changed(changed);
   }
 
   async #examine({ id, underlay }: Node, lease: Lease | undefined): Promise<void> {

@@ -13,9 +13,11 @@ import type { Agent } from './agent.ts';
 import { attachEndpoint, detachEndpoint, knownNetwork } from './attach.ts';
 import { featuresOf } from './features.ts';
 import { encryptionOf, identityOf, pairReports } from './pair-report.ts';
+import { text, unlessAbsent } from './params.ts';
 import { protocolVersion } from './protocol.ts';
 import { resolveName } from './resolve.ts';
 import type { Method } from './server.ts';
+import { serviceMethods } from './service-methods.ts';
 import { version } from './version.ts';
 
 /** Everything the agent can be asked, by name. A method parses, calls one use case, and shows its result. */
@@ -35,24 +37,6 @@ export function methodsOf(agent: Agent): Readonly<Record<string, Method>> {
   });
   const leaseOf = async (): Promise<Map<string, Awaited<ReturnType<typeof store.leases>>[number]>> =>
     new Map((await store.leases()).map((lease) => [lease.node, lease]));
-  const text = (params: Record<string, unknown>, field: string): string => {
-    const value = params[field];
-    if (typeof value === 'string' && value !== '') return value;
-    throw new WarrenError('invalid_input', `"${field}" is missing`);
-  };
-  /** Something to remove that is not there: fine with `ifExists`, not found otherwise. */
-  const unlessAbsent = async <T>(
-    params: Record<string, unknown>,
-    found: () => T | Promise<T>,
-  ): Promise<T | undefined> => {
-    try {
-      return await found();
-    } catch (error) {
-      if (params.ifExists === true && error instanceof WarrenError && error.exit === 3) return undefined;
-      throw error;
-    }
-  };
-
   return {
     hello: async () => ({ protocol: protocolVersion, version, pid: process.pid }),
 
@@ -110,6 +94,7 @@ export function methodsOf(agent: Agent): Readonly<Record<string, Method>> {
       const from = params.from === undefined ? undefined : text(params, 'from');
       return resolveName(agent, await fresh(), text(params, 'name'), from);
     },
+    ...serviceMethods(agent),
 
     'node.list': async () => {
       const current = await fresh();

@@ -9,14 +9,22 @@ import type { EndpointId, NetworkId, NodeId } from '../model/id.ts';
 import type { Network } from '../model/network.ts';
 import type { Node } from '../model/node.ts';
 import type { NetworkView, View } from '../model/view.ts';
-import { endpointScope } from '../plan/desired/endpoint.ts';
 import { portOf } from '../plan/desired/guard.ts';
-import { networkParts } from '../plan/desired/network.ts';
+import { networkParts, partScope } from '../plan/desired/network.ts';
 import { nodeScope } from '../plan/desired/node.ts';
 import { diff, policyName } from '../plan/diff.ts';
-import type { Key } from '../plan/key.ts';
-import { endpointKey, partsOf } from '../plan/key.ts';
-import { guardTable, isOurNamespace, isOurs, leaving, namespaceOf, placeOf, tableName } from '../plan/names.ts';
+import type { Key, PartKey } from '../plan/key.ts';
+import { partsOf } from '../plan/key.ts';
+import {
+  guardTable,
+  hairpinTable,
+  isOurNamespace,
+  isOurs,
+  leaving,
+  namespaceOf,
+  placeOf,
+  tableName,
+} from '../plan/names.ts';
 import { order } from '../plan/order.ts';
 import type { Scope, Step, Wish } from '../plan/scope.ts';
 import { merge } from '../plan/scope.ts';
@@ -45,16 +53,27 @@ export class Reconciler {
   readonly #boot: string;
   readonly #wanted: Wanted;
   readonly #sweeper: Sweeper;
+  readonly #down: () => ReadonlySet<NodeId>;
+  /** Does the kernel balance? One without IPVS has none to read. */
+  #balances = true;
   /** Can the host have a guard? An earlier agent may have left one; a kernel without IPsec has none. */
   #guarded = true;
   /** Networks that have had a whole pass and are in this kernel. */
   readonly #built = new Map<NetworkId, string>();
 
-  constructor(kernel: Kernel, wanted: Wanted, self: NodeId, boot: string) {
+  /** `down`: nodes that this one finds dead. */
+  constructor(
+    kernel: Kernel,
+    wanted: Wanted,
+    self: NodeId,
+    boot: string,
+    down: () => ReadonlySet<NodeId> = () => new Set(),
+  ) {
     this.#kernel = kernel;
     this.#wanted = wanted;
     this.#sweeper = new Sweeper(kernel, leaving);
     this.#self = self;
+    this.#down = down;
     this.#boot = boot;
   }
 
@@ -63,9 +82,9 @@ export class Reconciler {
     return this.#built;
   }
 
-  /** The cheapest key that makes an endpoint right. */
-  keyFor(network: NetworkId, endpoint: EndpointId): Key {
-    return this.#built.has(network) ? endpointKey(network, endpoint) : network;
+  /** The cheapest keys that make parts of a network right. */
+  keysFor(network: NetworkId, parts: readonly PartKey[]): readonly Key[] {
+    return this.#built.has(network) ? parts : [network];
   }
 
   /** Is something that was detached from a namespace still in it? */
@@ -81,12 +100,12 @@ export class Reconciler {
   async run(view: View, key: Key): Promise<Outcome> {
     const self = view.nodes.get(this.#self);
     if (!self) throw new Error('this node is not in the registry');
-    const { network, endpoint } = partsOf(key);
+    const { network, part } = partsOf(key);
     if (network === undefined) return this.#node(view);
     const followed = view.followed.get(network);
-    if (endpoint !== undefined && followed && this.#built.has(network)) {
+    if (part !== undefined && followed && this.#built.has(network)) {
       try {
-        return await this.#endpoint(view, followed, endpoint);
+        return await this.#part(view, followed, part);
       } catch (error) {
         if (!(error instanceof KernelError)) throw error;
       }
@@ -115,7 +134,7 @@ export class Reconciler {
     const gone = followed ? await this.#gone(followed) : [];
     // The view's maps change while this pass waits for the kernel: what it applies is what was there now, and no more.
     const alive = followed && { ...followed, endpoints: without(followed.endpoints, gone) };
-    const parts = alive ? networkParts(view, self, alive) : new Map<Key, Scope>();
+    const parts = alive ? networkParts(view, self, alive, { down: this.#down() }) : new Map<Key, Scope>();
     const want = merge([...parts.values()]);
     const namespaces = (await this.#kernel.namespaces()).filter((found) => found === name);
     if (followed && want.namespaces.length > 0 && !this.#built.has(id))
@@ -149,20 +168,24 @@ export class Reconciler {
     );
   }
 
-  async #endpoint(view: View, { network, endpoints }: NetworkView, id: EndpointId): Promise<Outcome> {
-    const key = endpointKey(network.id, id);
-    const endpoint = endpoints.get(id);
+  async #part(view: View, followed: NetworkView, key: PartKey): Promise<Outcome> {
     const have = this.#wanted.get(key) ?? { namespaces: [], wishes: [] };
-    const want = endpoint ? endpointScope(view, this.#self, network, endpoint) : { namespaces: [], wishes: [] };
+    const want = partScope(view, this.#self, followed, key, { down: this.#down() });
     const steps = order(diff(want, have));
+    const gone = want.wishes.length === 0 ? have.wishes.filter(({ netns }) => placeOf(netns) === 'endpoint') : [];
     this.#wanted.drop(key);
-    if (endpoint) this.#wanted.put(key, want);
-    else for (const { netns } of have.wishes) if (placeOf(netns) === 'endpoint') this.#sweeper.expect(netns.path);
+    if (want.wishes.length > 0) this.#wanted.put(key, want);
+    for (const { netns } of gone) this.#sweeper.expect(netns.path);
     try {
       await this.#apply(steps);
     } catch (error) {
-      this.#built.delete(network.id); // what is there now only a whole pass can tell
+      this.#built.delete(followed.network.id); // what is there now only a whole pass can tell
       throw error;
+    }
+    for (const { netns, state } of gone) {
+      const ops = state.nft.map(({ family, name }): Op => ({ op: 'nft.del', family, name }));
+      // Its links have gone with the host's ends; the namespace may have, too.
+      if (ops.length > 0) await this.#kernel.apply(netns, ops).catch(() => {});
     }
     return { steps, gone: [] };
   }
@@ -183,10 +206,9 @@ export class Reconciler {
   async #readAll(want: Scope, all: boolean): Promise<Wish[]> {
     return Promise.all(
       want.wishes.map(async ({ netns, state }) => {
-        if (placeOf(netns) !== 'host') return { netns, state: await this.#read(netns, state) };
+        if (placeOf(netns) !== 'host') return { netns, state: await this.#readNetwork(netns, state) };
         const have = await this.#readHost(state, all).catch((error: unknown) => {
-          const none = error instanceof KernelError && error.code === 'EPROTONOSUPPORT' && state.policies.length === 0;
-          if (!none || !this.#guarded) throw error;
+          if (!lacks(error) || state.policies.length > 0 || !this.#guarded) throw error;
           this.#guarded = false;
           return this.#readHost(state, all);
         });
@@ -195,15 +217,26 @@ export class Reconciler {
     );
   }
 
+  async #readNetwork(netns: Netns, want: NetnsState): Promise<NetnsState> {
+    try {
+      return await this.#read(netns, want);
+    } catch (error) {
+      if (!lacks(error) || want.ipvs.length > 0 || !this.#balances) throw error;
+      this.#balances = false;
+      return this.#read(netns, want);
+    }
+  }
+
   #read(netns: Netns, want: NetnsState): Promise<NetnsState> {
     const sysctls = want.sysctls.map(({ key }) => key);
-    const nft = [{ family: 'inet', name: tableName }] as const;
-    return this.#kernel.read(
-      netns,
-      placeOf(netns) === 'network'
-        ? { links: true, addrs: true, routes: true, neighs: true, fdb: true, sysctls, nft }
-        : { links: true, addrs: true, routes: true, sysctls },
-    );
+    if (placeOf(netns) === 'endpoint')
+      return this.#kernel.read(netns, { links: true, addrs: true, routes: true, sysctls, nft: want.nft });
+    const nft = [tableName, hairpinTable].map((name) => ({ family: 'inet', name }) as const);
+    const ipvs = this.#balances || want.ipvs.length > 0;
+    return this.#kernel.read(netns, {
+      ...{ links: true, addrs: true, routes: true, neighs: true, fdb: true, sysctls, nft },
+      ...(ipvs ? { ipvs } : {}),
+    });
   }
 
   /** Links and addresses there belong to a network's pass; others' policies, and the peers', to nobody's. */
@@ -242,6 +275,11 @@ export class Reconciler {
       throw explain(error);
     });
   }
+}
+
+/** Is it what a kernel says that has not got what it was asked about? */
+function lacks(error: unknown): boolean {
+  return error instanceof KernelError && error.code === 'EPROTONOSUPPORT';
 }
 
 function without(

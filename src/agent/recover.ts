@@ -97,8 +97,9 @@ export class Recovery {
       const endpoints = [...(view.followed.get(network.id)?.endpoints.values() ?? [])];
       const mine = await this.#alive(endpoints.filter(({ node }) => node === this.#self));
       const others = endpoints.filter(({ node }) => node !== this.#self);
+      const services = [...(view.followed.get(network.id)?.services.values() ?? [])];
       const revision = view.followed.get(network.id)?.revision;
-      const claim = { node: this.#self, epoch, revision, mine, others };
+      const claim = { node: this.#self, epoch, revision, mine, others, services };
       const losers = await this.#store.networkRestore(network, claim);
       lost.push(...losers.map((conflict) => named(conflict, view, network)));
       await this.#membership(network, member, mine.length > 0, view.followed.has(network.id));

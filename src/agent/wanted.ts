@@ -102,6 +102,7 @@ function marked(path: string, { noun, item }: News): boolean {
   if (place !== 'network') return false;
   if (noun === 'links') return isOurs.link(item as Link, place);
   if (noun === 'routes') return isOurs.route(item as NetnsState['routes'][number]);
+  if (noun === 'rules') return isOurs.rule(item as NetnsState['rules'][number]);
   if (noun === 'neighs') return isOurs.neigh(item as NetnsState['neighs'][number]);
   return noun === 'fdb' && isOurs.fdb(item as NetnsState['fdb'][number]);
 }

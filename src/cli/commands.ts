@@ -45,6 +45,22 @@ export const commands = [
   ),
   verb('resolve <name>', 'what a name means to endpoints', () => import('./commands/resolve.ts')),
   verb(
+    'service create <name>',
+    'make a service: one virtual IP for many backends',
+    () => import('./commands/service-create.ts'),
+  ),
+  verb('service ls', 'list services', () => import('./commands/service-ls.ts')),
+  verb('service inspect <service>', 'show a service', () => import('./commands/service-inspect.ts')),
+  verb('service ps <service>', 'list its backends', () => import('./commands/service-ps.ts')),
+  verb('service update <service>', 'change it', () => import('./commands/service-update.ts')),
+  verb('service add <service> <endpoint>', 'make an endpoint a backend', () => import('./commands/service-add.ts')),
+  verb(
+    'service drain <service> <endpoint>',
+    'no new connections to a backend, and none lost',
+    () => import('./commands/service-drain.ts'),
+  ),
+  verb('service rm <service..>', 'remove services', () => import('./commands/service-rm.ts')),
+  verb(
     'run <network>',
     'run a command in a namespace of its own on a network: -- CMD…',
     () => import('./commands/run.ts'),

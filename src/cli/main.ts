@@ -88,6 +88,7 @@ async function main(argv: string[]): Promise<number> {
 const groups = new Map([
   ['network', 'make, see and remove networks'],
   ['endpoint', 'see and enter what is attached'],
+  ['service', 'virtual IPs that are balanced over backends'],
   ['node', 'see and remove the hosts'],
 ]);
 const groupOf = (path: string): string => path.split(' ', 1)[0] ?? '';

@@ -1,4 +1,4 @@
-import type { Endpoint } from '../model/endpoint.ts';
+import type { Backend, Endpoint } from '../model/endpoint.ts';
 import { endpointMac } from '../model/endpoint.ts';
 import { WarrenError } from '../model/error.ts';
 import type { EndpointId } from '../model/id.ts';
@@ -8,6 +8,7 @@ import type { Network } from '../model/network.ts';
 import type { Node } from '../model/node.ts';
 import type { AttachInput } from '../model/parse.ts';
 import { invalid } from '../model/parse.ts';
+import type { Service } from '../model/service.ts';
 import type { Store } from '../store/store.ts';
 
 /** What the agent found in the namespace before it asks for an address. */
@@ -20,6 +21,7 @@ export async function attach(
   network: Network,
   wish: AttachInput,
   place: Place,
+  service: Service | undefined,
 ): Promise<Endpoint> {
   for (const address of wish.addresses) {
     if (!network.subnets.some((subnet) => contains(subnet, address))) {
@@ -42,9 +44,15 @@ export async function attach(
     born: { boot, dev, inode },
     ifname: interfaceName(wish, place),
     defaultRoute: wish.defaultRoute && !place.hasDefaultRoute,
+    backend: service ? backendOf(service, wish.weight) : null,
     labels: wish.labels,
     createdAt: new Date().toISOString(),
   });
+}
+
+/** Nobody has checked it yet: where there is a check it waits for that. */
+export function backendOf(service: Service, weight: number): Backend {
+  return { service: service.id, weight, healthy: service.health.check === 'none' };
 }
 
 /** The namespace's own name where it is one DNS label, else `ep-` and the id's first 8. */

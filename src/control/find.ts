@@ -3,6 +3,7 @@ import type { ErrorCode } from '../model/error.ts';
 import { WarrenError } from '../model/error.ts';
 import type { Network } from '../model/network.ts';
 import type { Node } from '../model/node.ts';
+import type { Service } from '../model/service.ts';
 import type { View } from '../model/view.ts';
 import type { Store } from '../store/store.ts';
 
@@ -46,6 +47,21 @@ export async function endpointsOf(store: Store, view: View, network?: Network): 
     networks.map(async ({ id }) => [...(view.followed.get(id)?.endpoints.values() ?? (await store.endpoints(id)))]),
   );
   return lists.flat();
+}
+
+export async function servicesOf(store: Store, view: View, network?: Network): Promise<Service[]> {
+  const networks = network ? [network] : [...view.networks.values()];
+  const lists = await Promise.all(
+    networks.map(async ({ id }) => [...(view.followed.get(id)?.services.values() ?? (await store.services(id)))]),
+  );
+  return lists.flat();
+}
+
+export async function findService(store: Store, view: View, reference: string): Promise<Service> {
+  const slash = reference.indexOf('/');
+  const network = slash < 0 ? undefined : findNetwork(view, reference.slice(0, slash));
+  const services = await servicesOf(store, view, network);
+  return find(services, reference.slice(slash + 1), 'service', 'service_not_found', 'warren service ls');
 }
 
 /** NAME, NETWORK/NAME, or an id. */

@@ -6,7 +6,7 @@ import type { Secret } from '../model/secret.ts';
 import { KernelError } from './error.ts';
 import type { Kernel, SocketType } from './kernel.ts';
 import type { Op, Visit } from './op.ts';
-import type { Hint, Link, Netns, NetnsId, NetnsState, Noun, Query, SaId, Selector } from './state.ts';
+import type { Hint, IpvsKey, Link, Netns, NetnsId, NetnsState, Noun, Query, SaId, Selector } from './state.ts';
 import { host } from './state.ts';
 
 /** An op as the addon takes it: its key in the open. */
@@ -23,7 +23,7 @@ export type Addon = {
   namespaces(): Promise<string[]>;
   socket(netns: Netns, type: SocketType, address: string, port: number): Promise<number>;
   close(): Promise<void>;
-  /** The messages an op becomes, without sending them: link N has index 100 + N, every namespace descriptor is 9. */
+  /** The messages an op becomes, without sending them: link N has index 100 + N, every namespace descriptor is 9, every genl family 37. */
   encode(op: PlainOp): { bytes: Uint8Array; marks: { offset: number; depth: number; name: string }[] }[];
 };
 
@@ -230,9 +230,12 @@ export function subject(op: Op): string {
       return `${op.addr.address} dev ${op.addr.dev}`;
     case 'route.set':
     case 'route.del':
-      return [op.route.dst, word('via', op.route.via), word('dev', op.route.dev), word('table', op.route.table)].join(
-        '',
-      );
+      return [
+        `${op.route.type ? 'local ' : ''}${op.route.dst}`,
+        word('via', op.route.via),
+        word('dev', op.route.dev),
+        word('table', op.route.table),
+      ].join('');
     case 'rule.set':
     case 'rule.del':
       return [
@@ -256,6 +259,13 @@ export function subject(op: Op): string {
     case 'policy.set':
     case 'policy.del':
       return `${selector(op.policy.selector)} dir ${op.policy.dir}`;
+    case 'ipvs.set':
+      return `${service(op.service)} scheduler ${op.service.scheduler}`;
+    case 'ipvs.del':
+      return service(op.service);
+    case 'ipvs.dest.set':
+    case 'ipvs.dest.del':
+      return `${service(op.dest.service)} destination ${place(op.dest)}`;
     case 'sysctl.set':
       return op.sysctl.key;
     case 'nft.set':
@@ -276,6 +286,16 @@ function sa({ dst, spi }: SaId): string {
 
 function selector({ src, dst, proto, sport, dport }: Selector): string {
   return [`src ${src} dst ${dst}`, word('proto', proto), word('sport', sport), word('dport', dport)].join('');
+}
+
+function service(key: IpvsKey): string {
+  if ('fwmark' in key) return `fwmark ${key.fwmark}${key.family === 6 ? ' IPv6' : ''}`;
+  return `${key.proto} ${place(key)}`;
+}
+
+/** As `ipvsadm -Ln` prints it. */
+function place({ address, port }: { readonly address: string; readonly port: number }): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 function word(name: string, value: string | number | undefined): string {

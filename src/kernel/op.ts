@@ -2,6 +2,10 @@ import type { Secret } from '../model/secret.ts';
 import type {
   Addr,
   Fdb,
+  IpvsDest,
+  IpvsDestId,
+  IpvsKey,
+  IpvsService,
   Link,
   Neigh,
   Netns,
@@ -56,6 +60,20 @@ export type Op =
   /** `ip xfrm policy update`: in one step, whether there is one or not, and whoever's it is. */
   | { readonly op: 'policy.set'; readonly policy: Policy }
   | { readonly op: 'policy.del'; readonly policy: PolicyId }
+  /**
+   * `ipvsadm -A …`, or `ipvsadm -E …` when there is one: in place, its destinations and connections stay.
+   * EPROTONOSUPPORT: the kernel has no IPVS; ENOENT: it has no such scheduler.
+   */
+  | { readonly op: 'ipvs.set'; readonly service: IpvsService }
+  /** `ipvsadm -D …`: with its destinations. */
+  | { readonly op: 'ipvs.del'; readonly service: IpvsKey }
+  /**
+   * `ipvsadm -a …`, or `ipvsadm -e …` when there is one: in place, connections stay. ESRCH: there is no such service;
+   * EINVAL: the address is not unicast, and none is before the namespace has one (lo must be up, or a link have one).
+   */
+  | { readonly op: 'ipvs.dest.set'; readonly dest: IpvsDest }
+  /** `ipvsadm -d …`. What becomes of its connections is said by net.ipv4.vs.expire_nodest_conn. */
+  | { readonly op: 'ipvs.dest.del'; readonly dest: IpvsDestId }
   | { readonly op: 'sysctl.set'; readonly sysctl: Sysctl }
   | { readonly op: 'nft.set'; readonly table: NftTable }
   | { readonly op: 'nft.del'; readonly family: 'inet'; readonly name: string }

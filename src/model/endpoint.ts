@@ -12,6 +12,8 @@ export type Backend = {
   readonly weight: number;
   /** What its node's last checks said; counts only where the service has a check. */
   readonly healthy: boolean;
+  /** Milliseconds its connections have to end while it drains. */
+  readonly grace?: number;
 };
 
 export type Endpoint = {
@@ -27,8 +29,8 @@ export type Endpoint = {
   readonly born: Born;
   readonly ifname: string;
   readonly defaultRoute: boolean;
-  /** Absent, or null: of no service. */
-  readonly backend?: Backend | null;
+  /** null: of no service. */
+  readonly backend: Backend | null;
   readonly labels: Readonly<Record<string, string>>;
   readonly state: 'starting' | 'ready' | 'draining';
   readonly createdAt: string;

@@ -16,7 +16,7 @@ import {
 
 /** The only way into the model from outside: parse, or a WarrenError that says which field and what it should be. */
 
-const name = z
+export const name = z
   .string()
   .transform((text) => text.toLowerCase())
   .refine((text) => /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text), {
@@ -31,10 +31,10 @@ const text = <T extends string>(parse: (text: string) => T | undefined, error: s
     context.issues.push({ code: 'custom', input: value, message: `"${value}" ${error}` });
     return z.NEVER;
   });
-const ip = text<Ip>(parseIp, 'is not an IP address');
-const cidr = text<Cidr>(parseCidr, 'is not a prefix with zero host bits, such as 10.9.0.0/16');
+export const ip = text<Ip>(parseIp, 'is not an IP address');
+export const cidr = text<Cidr>(parseCidr, 'is not a prefix with zero host bits, such as 10.9.0.0/16');
 const mac = text<Mac>(parseMac, 'is not a unicast MAC address such as 0a:1b:2c:3d:4e:5f');
-const labels = z.record(
+export const labels = z.record(
   z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$/, 'label keys are letters, digits and ._/-'),
   z.string().max(256),
 );
@@ -71,6 +71,7 @@ const attachWish = z.strictObject({
   ifname: ifname.optional(),
   defaultRoute: z.boolean().default(true),
   service: name.optional(),
+  weight: z.int().min(1).max(65_535).default(1),
   labels: labels.default({}),
   ifNotExists: z.boolean().default(false),
 });
@@ -168,7 +169,7 @@ export function holds(outer: Cidr, inner: Cidr): boolean {
   );
 }
 
-function parse<Schema extends z.ZodType>(schema: Schema, input: unknown, what: string): z.output<Schema> {
+export function parse<Schema extends z.ZodType>(schema: Schema, input: unknown, what: string): z.output<Schema> {
   const result = schema.safeParse(input);
   if (result.success) return result.data;
   const issue = result.error.issues[0];

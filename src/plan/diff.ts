@@ -1,8 +1,9 @@
 import type { Op } from '../kernel/op.ts';
-import type { Link, Netns, NetnsState, PolicyId, Sysctl } from '../kernel/state.ts';
+import type { IpvsDest, IpvsKey, Link, Netns, NetnsState, PolicyId, Sysctl } from '../kernel/state.ts';
 import { host } from '../kernel/state.ts';
 import { bornVxlan, isHostEnd, isOurs, leaving, placeOf, vxlan } from './names.ts';
 import { nameOf } from './news.ts';
+import { diffTable } from './nft.ts';
 import type { Scope, Step } from './scope.ts';
 import { nothing } from './scope.ts';
 
@@ -36,6 +37,7 @@ export function diff(want: Scope, have: Scope): Step[] {
 function diffState(netns: Netns, want: NetnsState, have: NetnsState): Step[] {
   const place = placeOf(netns);
   const kept = new Set(want.links.map((link) => link.name));
+  const balanced = new Set(want.ipvs.map(ipvsName));
   const here = (op: Op): Step => ({ netns, op });
   // A container may be in several networks; a wish speaks for its own interface there.
   const mine = (dev?: string): boolean => place !== 'endpoint' || want.links.some(({ name }) => name === dev);
@@ -51,6 +53,8 @@ function diffState(netns: Netns, want: NetnsState, have: NetnsState): Step[] {
     }),
     ...diffList(want.rules, have.rules, nameOf.rules, [], {
       set: (rule) => here({ op: 'rule.set', rule }),
+      // Rules name no link: in an endpoint's namespace they may be another network's.
+      del: (rule) => isOurs.rule(rule) && place !== 'endpoint' && here({ op: 'rule.del', rule }),
     }),
     ...diffList(want.neighs, have.neighs, (n) => `${n.dev} ${nameOf.neighs(n)}`, [], {
       set: (neigh) => here({ op: 'neigh.set', neigh }),
@@ -66,10 +70,24 @@ function diffState(netns: Netns, want: NetnsState, have: NetnsState): Step[] {
       del: (policy) =>
         isOurs.policy(policy) && here({ op: 'policy.del', policy: { dir: policy.dir, selector: policy.selector } }),
     }),
-    ...diffList(want.nft, have.nft, (t) => `${t.family} ${t.name}`, [], {
-      set: (table) => here({ op: 'nft.set', table }),
-      del: (table) => place !== 'endpoint' && here({ op: 'nft.del', family: table.family, name: table.name }),
+    ...diffList(want.ipvs, have.ipvs, ipvsName, [], {
+      set: (service) => here({ op: 'ipvs.set', service }),
+      del: (service) => here({ op: 'ipvs.del', service }),
     }),
+    ...diffList(want.ipvsDests, have.ipvsDests, ipvsDestName, [], {
+      set: (dest) => here({ op: 'ipvs.dest.set', dest }),
+      // A service takes its destinations along.
+      del: (dest) => balanced.has(ipvsName(dest.service)) && here({ op: 'ipvs.dest.del', dest }),
+    }),
+    ...want.nft.flatMap((table) =>
+      diffTable(
+        table,
+        have.nft.find(({ name }) => name === table.name),
+      ).map(here),
+    ),
+    ...have.nft
+      .filter(({ name }) => !want.nft.some((table) => table.name === name))
+      .map(({ family, name }) => here({ op: 'nft.del', family, name })),
   ];
 }
 
@@ -146,6 +164,14 @@ function differs(sysctl: Sysctl, want: NetnsState, have: NetnsState): boolean {
   if (old) return old.value !== sysctl.value;
   const link = /^net\/ipv[46]\/conf\/([^/]+)\//.exec(sysctl.key)?.[1];
   return want.links.some(({ name }) => name === link);
+}
+
+function ipvsName(key: IpvsKey): string {
+  return 'fwmark' in key ? `${key.family} ${key.fwmark}` : `${key.proto} ${key.address} ${key.port}`;
+}
+
+function ipvsDestName({ service, address, port }: IpvsDest): string {
+  return `${ipvsName(service)} ${address} ${port}`;
 }
 
 /** One per direction and selector, whatever its priority. */

@@ -1,4 +1,4 @@
-import type { Fdb, Link, Neigh, Netns, Policy, Route } from '../kernel/state.ts';
+import type { Fdb, Link, Neigh, Netns, Policy, Route, Rule } from '../kernel/state.ts';
 import type { EndpointId } from '../model/id.ts';
 import { idBytes } from '../model/id.ts';
 import type { Ip, Mac } from '../model/ip.ts';
@@ -8,14 +8,18 @@ import { firstVni } from '../model/network.ts';
 
 /**
  * How our kernel objects are called, and how we know them again. Nothing without one of these marks is ever removed.
- * Links by name, routes and neighbours by protocol, FDB entries by extern_learn, nft tables and namespaces by name.
+ * Links by name, routes, rules and neighbours by protocol, FDB entries by extern_learn, nft tables and namespaces by name.
  */
 
-/** Route and neighbour protocol (rtm_protocol, NDA_PROTOCOL): 'w'. */
+/** Route, rule and neighbour protocol (rtm_protocol, FRA_PROTOCOL, NDA_PROTOCOL): 'w'. */
 export const protocol = 119;
 export const tableName = 'warren';
 /** Apart from the other, so that a change to that one never rewrites it. */
 export const guardTable = 'warren_guard';
+/** Of a backend's own namespace: it may be on several networks. */
+export const endpointTable = (id: EndpointId): string => `warren_${id.slice(0, 12)}`;
+/** Of a network's namespace: calls of backends to their own services. */
+export const hairpinTable = 'warren_hairpin';
 /** Of xfrm templates and SAs: 'warr'. */
 export const reqid = 0x77617272;
 /** Of xfrm policies: small, so that nobody's broad allow policy goes first. */
@@ -56,6 +60,7 @@ const ourLinks: Record<Place, RegExp> = {
 export const isOurs = {
   link: (link: Link, place: Place): boolean => ourLinks[place].test(link.name),
   route: (route: Route): boolean => route.protocol === protocol,
+  rule: (rule: Rule): boolean => rule.protocol === protocol,
   neigh: (neigh: Neigh): boolean => neigh.protocol === protocol,
   fdb: (fdb: Fdb): boolean => fdb.externLearn === true,
   peerPolicy: ({ priority, tmpls, partial }: Policy): boolean =>

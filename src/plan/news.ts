@@ -6,8 +6,9 @@ type Watched = News['noun'];
 export const nameOf: { readonly [N in Watched]: (item: NetnsState[N][number]) => string } = {
   links: (link) => link.name,
   addrs: (addr) => addr.address,
-  routes: ({ dst, table = 254, protocol }) => `${dst} ${table} ${protocol}`,
-  rules: ({ family, priority }) => `${family} ${priority}`,
+  routes: ({ dst, type, table = type ? 255 : 254, protocol }) => `${type ?? 'unicast'} ${dst} ${table} ${protocol}`,
+  // All of it: the kernel has no replace for rules, so that another one is one more.
+  rules: ({ family, priority, table, fwmark, from }) => `${family} ${priority} ${table} ${fwmark} ${from}`,
   neighs: (neigh) => neigh.dst,
   fdb: ({ via, lladdr }) => `${via} ${lladdr}`,
 };

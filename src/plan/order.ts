@@ -17,8 +17,11 @@ const ranks: readonly (readonly [place: string, ops: readonly Op['op'][]])[] = [
   ['host', ['link.set', 'addr.set', 'route.set', 'rule.set']],
   ['network', ['addr.set']],
   ['network', ['route.set', 'rule.set', 'neigh.set', 'fdb.set']],
-  ['endpoint', ['link.set', 'sysctl.set', 'addr.set', 'route.set', 'rule.set']],
-  ['endpoint', ['route.del', 'rule.del', 'addr.del']],
+  ['endpoint', ['link.set', 'sysctl.set', 'addr.set', 'route.set', 'rule.set', 'nft.set']],
+  // A backend is there before it is balanced to, and is not balanced to any more before it goes.
+  ['network', ['ipvs.set', 'ipvs.dest.set']],
+  ['network', ['ipvs.dest.del', 'ipvs.del']],
+  ['endpoint', ['nft.del', 'route.del', 'rule.del', 'addr.del']],
   ['network', ['fdb.del', 'neigh.del', 'route.del', 'rule.del', 'addr.del', 'nft.del']],
   ['host', ['route.del', 'rule.del', 'addr.del', 'link.del']],
   ['network', ['link.delgroup']],

@@ -24,6 +24,8 @@ export const nothing: NetnsState = {
   sas: [],
   policies: [],
   xfrmStat: [],
+  ipvs: [],
+  ipvsDests: [],
   sysctls: [],
   nft: [],
 };

@@ -3,6 +3,7 @@ import { WarrenError } from '../model/error.ts';
 import type { Network } from '../model/network.ts';
 import type { Facts, Node } from '../model/node.ts';
 import type { Service } from '../model/service.ts';
+import type { ServiceWish } from './store.ts';
 
 /*
  * A document is one JSON object in lines, a group of members on each:
@@ -32,6 +33,14 @@ export function nodeLines({ id, name, role, joinedAt, ...rest }: Omit<Node, 'ind
 
 export function factsLine({ underlay, underlayMtu, routes, version, identity, encryption, encap }: Facts): string {
   return members({ underlay, underlayMtu, routes, version, identity, encryption, encap });
+}
+
+/** A service's lines but the last, its virtual IPs. */
+export function serviceLines({ id, network, name, createdAt, vips: _, labels, ...settings }: Service | ServiceWish) {
+  return {
+    head: members({ id, network, name, createdAt }),
+    settings: members({ ...settings, labels: sorted(labels) }),
+  };
 }
 
 export type Document = { node: Node; network: Network; endpoint: Endpoint; service: Service };

@@ -8,14 +8,16 @@ import { members, parseDocument, sorted } from './document.ts';
 import { capacityOf } from './ipam.ts';
 import { closing, open, record, unknownNetwork, usage } from './networks.ts';
 import { staleEpoch } from './nodes.ts';
+import { unknownService } from './services.ts';
 import type { Session } from './session.ts';
 import { unexpected } from './session.ts';
-import { networkSince, revisionOf } from './since.ts';
-import type { EndpointWish } from './store.ts';
+import { networkSince } from './since.ts';
+import type { EndpointWish, Serving } from './store.ts';
+import { tell } from './written.ts';
 
 export async function endpointAttach(session: Session, network: Network, wish: EndpointWish): Promise<Endpoint> {
   const [four, six] = wished(network, wish);
-  const { addresses: _, epoch, labels, ...rest } = wish;
+  const { addresses: _, epoch, labels, backend, ...rest } = wish;
   const { boot, dev, inode } = wish.born;
   const keys = session.network(network.id);
   const args = [
@@ -28,6 +30,7 @@ export async function endpointAttach(session: Session, network: Network, wish: E
     members({ ...rest, labels: sorted(labels) }),
     four ? toHex(four) : '',
     six ? toHex(six) : '',
+    JSON.stringify(backend),
   ];
   const names = [
     ...[
@@ -41,9 +44,9 @@ export async function endpointAttach(session: Session, network: Network, wish: E
       keys.reserved,
       keys.holds,
     ],
-    ...[keys.addresses4, keys.pool4, keys.cooling4, keys.addresses6, keys.pool6, keys.cooling6],
+    ...[keys.addresses4, keys.pool4, keys.cooling4, keys.addresses6, keys.pool6, keys.cooling6, keys.services],
   ];
-  const attempt = () => session.change('attach-endpoint-15', network.id, names, args);
+  const attempt = () => session.change('attach-endpoint-16', network.id, names, args);
   let reply = await attempt();
   if (reply[0] === 'ok') return made(session, network.id, reply);
   // The slot may be missing or older than the registry's record: whoever wrote that died before the second step.
@@ -57,24 +60,8 @@ export async function endpointAttach(session: Session, network: Network, wish: E
 /** `ok DOCUMENT`, and where that is news `INCARNATION ENTRY BEFORE`. */
 function made(session: Session, network: NetworkId, [, document, ...change]: readonly string[]): Endpoint {
   const endpoint = parseDocument('endpoint', document);
-  tell(session, network, endpoint.id, endpoint, change);
+  tell(session, network, { kind: 'endpoint', id: endpoint.id, value: endpoint }, change);
   return endpoint;
-}
-
-function tell(
-  session: Session,
-  network: NetworkId,
-  id: EndpointId,
-  value: Endpoint | undefined,
-  [incarnation, entry, before]: readonly string[],
-): void {
-  if (incarnation === undefined || entry === undefined || before === undefined) return;
-  const revision = revisionOf(incarnation, entry);
-  session.written({
-    network,
-    before,
-    delta: { kind: 'changes', revision, changes: [{ kind: 'endpoint', id, value }] },
-  });
 }
 
 const behind = new Set(['absent', 'no_subnet', 'outside_subnet', 'address_exhausted']);
@@ -111,6 +98,8 @@ async function refused(
         `${at}the store lost writes, and node ${first.replaceAll(' ', ', ')} has not told yet which addresses it holds`,
         'try again in some seconds',
       );
+    case 'service_not_found':
+      return unknownService(network.name, wish.backend?.service ?? '');
     case 'name_taken':
       return new WarrenError(status, `${at}the name "${wish.name}" is taken (${first})`, 'choose another with --name');
     case 'netns_attached':
@@ -193,8 +182,44 @@ export async function endpointDetach(
   const [status, detail, ...change] = await session.change('detach-endpoint-11', network, names, [id, cooldownMs]);
   if (status === 'absent' || status === 'gone') return undefined;
   if (status !== 'ok') throw unexpected(status);
-  tell(session, network, id, undefined, change);
+  tell(session, network, { kind: 'endpoint', id, value: undefined }, change);
   return detail === undefined ? undefined : parseDocument('endpoint', detail);
+}
+
+export async function endpointServe(
+  session: Session,
+  network: NetworkId,
+  id: EndpointId,
+  { expect, backend, state, epoch }: Serving,
+): Promise<Endpoint | undefined> {
+  const keys = session.network(network);
+  const reply = await session.change(
+    'serve-endpoint-5',
+    network,
+    [keys.meta, keys.changes, keys.endpoints, keys.services, keys.epochs],
+    [id, epoch ?? '', expect ?? '', JSON.stringify(backend), state ?? ''],
+  );
+  const [status, detail = '', name] = reply;
+  switch (status) {
+    case 'ok':
+      return made(session, network, reply);
+    case 'unexpected':
+    case 'endpoint_not_found':
+    case 'absent':
+    case 'gone':
+      return undefined;
+    case 'stale_epoch':
+      throw staleEpoch(epoch ?? 0, detail);
+    case 'service_not_found':
+      throw unknownService(network, backend?.service ?? '');
+    case 'backend_taken':
+      throw new WarrenError(
+        status,
+        `the endpoint is a backend of service "${name}"`,
+        `end that first: warren service drain ${name} ENDPOINT`,
+      );
+  }
+  throw unexpected(status);
 }
 
 /** A network nobody knows is an error, never an empty list. */

@@ -159,14 +159,17 @@ export async function networkRemove(session: Session, id: NetworkId, force: bool
     removed: tombs,
   } = session.registry;
   const slot = session.network(id);
-  const [status, count] = await session.guarded('close-network-2', [slot.meta, slot.endpoints], [force ? 1 : 0]);
+  const keysOfSlot = [slot.meta, slot.endpoints, slot.services];
+  const [status, ...counts] = await session.guarded('close-network-3', keysOfSlot, [force ? 1 : 0]);
   if (status === 'network_in_use') {
     const network = await record(session, id).catch(() => undefined);
-    const endpoints = `${count} endpoint${count === '1' ? '' : 's'}`;
+    const what = ['endpoint', 'service'].map((noun, i) =>
+      counts[i] === '0' ? '' : `${counts[i]} ${noun}${counts[i] === '1' ? '' : 's'}`,
+    );
     throw new WarrenError(
       status,
-      `network "${network?.name ?? id}" has ${endpoints}`,
-      'detach them, or remove it with --force',
+      `network "${network?.name ?? id}" has ${what.filter(Boolean).join(' and ')}`,
+      'remove them first, or all of it with --force',
     );
   }
   const keys = [meta, changes, networks, networkNames, vnis, prefixes, prefixIndex, purges, tombs];

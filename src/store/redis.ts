@@ -1,7 +1,8 @@
-import type { EndpointId, NetworkId, NodeId } from '../model/id.ts';
+import type { EndpointId, NetworkId, NodeId, ServiceId } from '../model/id.ts';
 import type { Cidr } from '../model/ip.ts';
 import type { Network } from '../model/network.ts';
 import type { Facts } from '../model/node.ts';
+import type { Service } from '../model/service.ts';
 import type { Revision } from '../model/view.ts';
 import * as announcements from './announcements.ts';
 import { Connection } from './connection.ts';
@@ -10,9 +11,20 @@ import { announcedMessage, isScope } from './keys.ts';
 import * as networks from './networks.ts';
 import * as nodes from './nodes.ts';
 import * as restore from './restore.ts';
+import * as services from './services.ts';
 import { Session } from './session.ts';
 import * as since from './since.ts';
-import type { Claim, EndpointWish, NetworkPatch, NetworkWish, NodeWish, Store, Written } from './store.ts';
+import type {
+  Claim,
+  EndpointWish,
+  NetworkPatch,
+  NetworkWish,
+  NodeWish,
+  ServiceWish,
+  Serving,
+  Store,
+  Written,
+} from './store.ts';
 import { parseStoreUrl } from './url.ts';
 
 /** Something that keeps its text out of logs. */
@@ -143,6 +155,26 @@ class RedisStore implements Store {
 
   endpointCount(network: NetworkId) {
     return endpoints.endpointCount(this.#session, network);
+  }
+
+  endpointServe(network: NetworkId, id: EndpointId, serving: Serving) {
+    return endpoints.endpointServe(this.#session, network, id, serving);
+  }
+
+  serviceCreate(network: Network, wish: ServiceWish) {
+    return services.serviceCreate(this.#session, network, wish);
+  }
+
+  serviceUpdate(network: Network, service: Service) {
+    return services.serviceUpdate(this.#session, network, service);
+  }
+
+  serviceRemove(network: NetworkId, id: ServiceId) {
+    return services.serviceRemove(this.#session, network, id);
+  }
+
+  services(network: NetworkId) {
+    return services.services(this.#session, network);
   }
 
   registryRestore(view: Parameters<Store['registryRestore']>[0], self: NodeId) {

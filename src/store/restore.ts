@@ -7,8 +7,9 @@ import type { Network } from '../model/network.ts';
 import { firstVni } from '../model/network.ts';
 import type { Node } from '../model/node.ts';
 import { holds } from '../model/parse.ts';
+import type { Service } from '../model/service.ts';
 import type { Revision } from '../model/view.ts';
-import { members, nodeLines, parseDocument, sorted } from './document.ts';
+import { members, nodeLines, parseDocument, serviceLines, sorted } from './document.ts';
 import { prefixOf } from './ipam.ts';
 import { networkUpdate, planOf } from './networks.ts';
 import { lastIndex, staleEpoch } from './nodes.ts';
@@ -74,10 +75,15 @@ export async function registryRestore(
 
 export async function networkRestore(session: Session, network: Network, claim: Claim): Promise<readonly Conflict[]> {
   const keys = session.network(network.id);
-  const { node, epoch, revision, mine, others } = claim;
+  const { node, epoch, revision, mine, others, services } = claim;
   const plan = {
     ...planOf(network),
     members: network.members,
+    services: services.map((service) => ({
+      ...pick(service, 'id', 'name'),
+      hexes: service.vips.map(toHex),
+      text: serviceText(service),
+    })),
     others: others.flatMap(({ addresses }) => addresses.map(toHex)),
     mine: mine.map((endpoint) => {
       const { boot, dev, inode } = endpoint.born;
@@ -88,12 +94,12 @@ export async function networkRestore(session: Session, network: Network, claim: 
   };
   await session.root();
   const reply = await session.change(
-    'restore-network-16',
+    'restore-network-18',
     network.id,
     [
       ...[keys.meta, keys.changes, keys.endpoints, keys.names, keys.macs, keys.netns, keys.epochs, keys.reserved],
       ...[keys.holds, keys.addresses4, keys.pool4, keys.cooling4, keys.addresses6, keys.pool6, keys.cooling6],
-      keys.asserted,
+      ...[keys.asserted, keys.services, keys.vips],
     ],
     [node, epoch, incarnation(), ...known(revision), JSON.stringify(plan), holdMs, awaitMs],
   );
@@ -152,9 +158,14 @@ function networkText({ labels, vni, vipPools, subnets, members: nodes, ...head }
   return `{${lines.map(members).join(',\n')}}`;
 }
 
-function endpointText({ addresses, state, labels, ...head }: Endpoint): string {
-  const lines = [{ ...head, labels: sorted(labels) }, { addresses }, { state }];
+function endpointText({ addresses, backend, state, labels, ...head }: Endpoint): string {
+  const lines = [{ ...head, labels: sorted(labels) }, { addresses }, { backend }, { state }];
   return `{${lines.map(members).join(',\n')}}`;
+}
+
+function serviceText(service: Service): string {
+  const { head, settings } = serviceLines(service);
+  return `{${head},\n${settings},\n${members({ vips: service.vips })}}`;
 }
 
 function pick<Thing extends object, Field extends keyof Thing>(

@@ -1,4 +1,4 @@
-import type { Endpoint } from '../model/endpoint.ts';
+import type { Backend, Endpoint } from '../model/endpoint.ts';
 import type { EndpointId, NetworkId, NodeId, ServiceId } from '../model/id.ts';
 import type { Cidr, Ip } from '../model/ip.ts';
 import type { Network } from '../model/network.ts';
@@ -30,6 +30,19 @@ export type EndpointWish = Omit<Endpoint, 'addresses' | 'state' | 'ifname'> & {
   ifname: string;
   /** The caller's node epoch: an older agent is refused (stale_epoch). */
   epoch: number;
+};
+
+/** A service as wished; the store adds virtual IPs of the families not given. */
+export type ServiceWish = Service;
+
+/** What becomes of an endpoint as a backend. */
+export type Serving = {
+  /** The service it must be a backend of; absent: of none, or of the one it becomes a backend of. */
+  expect?: ServiceId;
+  backend: Backend | null;
+  state?: 'ready' | 'draining';
+  /** Of the endpoint's node, where that says so itself: an older agent is refused (stale_epoch). */
+  epoch?: number;
 };
 
 export type NodeWish = Omit<Node, 'index' | 'epoch'>;
@@ -82,6 +95,7 @@ export type Claim = {
   mine: readonly Endpoint[];
   /** Other nodes' endpoints it knew: their addresses are not given out until those nodes have spoken, or a day has passed. */
   others: readonly Endpoint[];
+  services: readonly Service[];
 };
 
 /** What was lost because somebody else has it in the store meanwhile. */
@@ -155,7 +169,17 @@ export interface Store {
   /** Gone already: undefined. Its addresses cool down before they are given out again. */
   endpointDetach(network: NetworkId, id: EndpointId): Promise<Endpoint | undefined>;
   endpoints(network: NetworkId): Promise<readonly Endpoint[]>;
+  /** undefined: it is a backend of another service than expected, or of none, or it is gone. */
+  endpointServe(network: NetworkId, id: EndpointId, serving: Serving): Promise<Endpoint | undefined>;
   endpointCount(network: NetworkId): Promise<number>;
+
+  // services (network slot)
+  /** Takes virtual IPs and writes the service. Same id again: the same answer. */
+  serviceCreate(network: Network, wish: ServiceWish): Promise<Service>;
+  /** All but its virtual IPs becomes as given. */
+  serviceUpdate(network: Network, service: Service): Promise<Service>;
+  serviceRemove(network: NetworkId, id: ServiceId): Promise<boolean>;
+  services(network: NetworkId): Promise<readonly Service[]>;
 
   // after lost writes
   /**

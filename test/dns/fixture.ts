@@ -43,6 +43,7 @@ export function endpoint(name: string, addresses: readonly string[], more: Parti
     born: { boot: 'boot', dev: 4, inode: 1 },
     ifname: 'eth0',
     defaultRoute: true,
+    backend: null,
     labels: {},
     state: 'ready',
     createdAt: '2026-01-01T00:00:00.000Z',

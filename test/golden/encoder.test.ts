@@ -1,13 +1,14 @@
 import { test } from 'node:test';
 import { loadAddon, plain } from '../../src/kernel/native.ts';
 import type { Op } from '../../src/kernel/op.ts';
-import { host, type PolicyId, type Sa, type Tmpl } from '../../src/kernel/state.ts';
+import { host, type IpvsKey, type PolicyId, type Sa, type Tmpl } from '../../src/kernel/state.ts';
 import { Secret } from '../../src/model/secret.ts';
 import { golden } from '../support/golden.ts';
 
 /**
  * The bytes each op becomes, one attribute a line. `UPDATE_GOLDEN=1` writes them anew: read the diff before you commit it.
- * On paper the first link asked for has index 100, the next 101, and every namespace descriptor is 9.
+ * On paper the first link asked for has index 100, the next 101, and every namespace descriptor is 9, every family of generic
+ * netlink 37.
  */
 const ns = { path: '/run/netns/warren-1048576' };
 const mac = '02:57:00:00:00:0b';
@@ -30,6 +31,8 @@ const peer: PolicyId = {
   selector: { src: '192.0.2.1/32', dst: '192.0.2.2/32', proto: 17, dport: 4789 },
 };
 const tmpl: Tmpl = { src: '192.0.2.1', dst: '192.0.2.2', proto: 'esp', mode: 'transport', reqid: 4789 };
+const web: IpvsKey = { proto: 'tcp', address: '10.64.0.7', port: 80 };
+const dns: IpvsKey = { proto: 'udp', address: 'fd00:64::7', port: 53 };
 const ops: Record<string, Op> = {
   'link.add-bridge': {
     op: 'link.add',
@@ -102,6 +105,9 @@ const ops: Record<string, Op> = {
     route: { dst: '0.0.0.0/0', via: '169.254.0.3', dev: 'eth0', onlink: true, table: 1003, protocol },
   },
   'route.set-via-v6': { op: 'route.set', route: { dst: '10.250.0.0/16', via: 'fe80::1', dev: 'eth0', protocol } },
+  'route.set-local': { op: 'route.set', route: { dst: '10.64.0.0/22', type: 'local', dev: 'lo', protocol } },
+  'route.set-local-v6': { op: 'route.set', route: { dst: 'fd00:64::/112', type: 'local', dev: 'lo', protocol } },
+  'route.del-local': { op: 'route.del', route: { dst: '10.64.0.0/22', type: 'local', protocol } },
   'route.del': { op: 'route.del', route: { dst: '10.250.0.0/16', protocol } },
   'rule.set': {
     op: 'rule.set',
@@ -166,6 +172,27 @@ const ops: Record<string, Op> = {
   },
   'policy.del': { op: 'policy.del', policy: peer },
   'policy.del-v6': { op: 'policy.del', policy: { dir: 'in', selector: { src: '::/0', dst: '::/0' } } },
+  'ipvs.set': { op: 'ipvs.set', service: { ...web, scheduler: 'rr' } },
+  'ipvs.set-v6': {
+    op: 'ipvs.set',
+    service: { ...dns, scheduler: 'mh', schedFlags: ['mh-fallback', 'mh-port'], persistent: 300, netmask: 64 },
+  },
+  'ipvs.set-netmask': { op: 'ipvs.set', service: { ...web, scheduler: 'wlc', persistent: 1, netmask: 20 } },
+  'ipvs.set-fwmark-v6': {
+    op: 'ipvs.set',
+    service: { fwmark: 0x80000001, family: 6, scheduler: 'sh', schedFlags: ['sh-port'], ops: true },
+  },
+  'ipvs.del': { op: 'ipvs.del', service: dns },
+  'ipvs.del-fwmark': { op: 'ipvs.del', service: { fwmark: 5, family: 4 } },
+  'ipvs.dest.set': {
+    op: 'ipvs.dest.set',
+    dest: { service: web, address: '10.9.0.11', port: 80, method: 'route', weight: 1 },
+  },
+  'ipvs.dest.set-v6': {
+    op: 'ipvs.dest.set',
+    dest: { service: dns, address: 'fd00:9::b', port: 5353, method: 'masq', weight: 0, upper: 100, lower: 80 },
+  },
+  'ipvs.dest.del': { op: 'ipvs.dest.del', dest: { service: web, address: '10.9.0.11', port: 80 } },
   'fdb.del': { op: 'fdb.del', fdb: { dev: 'vx0', lladdr: mac, via: 'master' } },
 };
 

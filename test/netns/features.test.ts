@@ -7,7 +7,7 @@ kernelTest('a lab kernel has every feature, and finding out leaves nothing in th
   const before = await kernel.read(host, { links: true, sas: true, policies: true });
   const features = await featuresOf(kernel);
   assert.deepEqual(features, Object.fromEntries(Object.keys(features).map((name) => [name, true])));
-  assert.ok(['vxlan', 'nft', 'esp', 'esp6', 'chacha20poly1305', 'saDir'].every((name) => name in features));
+  assert.ok(['vxlan', 'nft', 'ipvs', 'esp', 'esp6', 'chacha20poly1305', 'saDir'].every((name) => name in features));
   assert.deepEqual(await kernel.read(host, { links: true, sas: true, policies: true }), before);
   assert.ok(!(await kernel.namespaces()).some((name) => name.startsWith('warren-probe')));
 });

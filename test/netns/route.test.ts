@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import type { Route, Rule } from '../../src/kernel/state.ts';
-import { ip, kernelTest, plain, refuses } from '../support/netns.ts';
+import type { News, Route, Rule } from '../../src/kernel/state.ts';
+import { eventually, inside, ip, kernelTest, plain, refuses } from '../support/netns.ts';
 
 const protocol = 201;
 
@@ -68,6 +68,82 @@ kernelTest('routes: set twice, replaced, listed alike by ip, deleted, gone', asy
     extack: 'Nexthop has invalid gateway',
   });
 });
+
+kernelTest(
+  'local routes: a whole range is the namespace’s own; what comes with an address is not told',
+  async (bench) => {
+    const { kernel, netns } = bench;
+    const ns = await netns();
+    await kernel.apply(ns, [
+      { op: 'link.set', link: { name: 'lo', up: true } },
+      { op: 'addr.set', addr: { dev: 'lo', address: '10.9.0.1/16' } },
+      { op: 'addr.set', addr: { dev: 'lo', address: 'fd00:9::1/64', nodad: true } },
+    ]);
+    const routes: Route[] = [
+      { dst: '10.64.0.0/22', type: 'local', dev: 'lo', protocol },
+      { dst: 'fd00:64::/112', type: 'local', dev: 'lo', protocol },
+      { dst: '10.64.8.0/22', type: 'local', dev: 'lo', table: 1003, protocol },
+    ];
+    const locals = async () => (await kernel.read(ns, { routes: true })).routes.filter(({ type }) => type);
+    const news: News[] = [];
+    const abort = new AbortController();
+    const done = (async () => {
+      for await (const hint of kernel.watch(ns, ['routes'], abort.signal)) news.push(...hint.news);
+    })();
+    await kernel.read(ns, { links: true }); // behind the watch in the queue: it is open now
+    const told = (dst: string, gone: boolean) =>
+      eventually(() => {
+        const one = news.find((each) => each.noun === 'routes' && each.item.dst === dst && each.gone === gone);
+        assert.ok(one && 'type' in one.item, `${dst}: ${JSON.stringify(news)}`);
+        assert.deepEqual([one.item.type, one.item.protocol, one.item.dev], ['local', protocol, 'lo']);
+      });
+    for (let twice = 0; twice < 2; twice++) {
+      await kernel.apply(
+        ns,
+        routes.map((route) => ({ op: 'route.set', route })),
+      );
+      const found = new Map((await locals()).map((route) => [route.dst, route]));
+      assert.equal(found.size, routes.length);
+      for (const route of routes) {
+        const have = found.get(route.dst);
+        assert.deepEqual({ ...have, table: 255, ...route }, have);
+      }
+    }
+    for (const { dst } of routes) await told(dst, false);
+    assert.deepEqual(
+      [...ip(ns, '-4', 'route', 'show', 'table', 'all'), ...ip(ns, '-6', 'route', 'show', 'table', 'all')]
+        .filter((route) => route.protocol === '201')
+        .map(({ type, dst, dev, table }) => [type, dst, dev, table]),
+      [
+        ['local', '10.64.8.0/22', 'lo', '1003'],
+        ['local', '10.64.0.0/22', 'lo', 'local'],
+        ['local', 'fd00:64::/112', 'lo', 'local'],
+      ],
+    );
+    assert.match(inside(ns, 'ping', '-nc1', '-W2', '10.64.1.7'), /1 received/);
+    assert.match(inside(ns, 'ping', '-nc1', '-W2', 'fd00:64::7'), /1 received/);
+    for (let twice = 0; twice < 2; twice++) {
+      await kernel.apply(
+        ns,
+        routes.map((route) => ({ op: 'route.del', route })),
+      );
+      assert.deepEqual(await locals(), []);
+    }
+    for (const { dst } of routes) await told(dst, true);
+    // A new address brings local routes of its own, which are nobody's to judge.
+    await kernel.apply(ns, [{ op: 'addr.set', addr: { dev: 'lo', address: '10.8.0.1/16' } }]);
+    await kernel.apply(ns, [{ op: 'route.set', route: { dst: '10.7.0.0/16', dev: 'lo', protocol } }]);
+    await eventually(() => assert.ok(news.some(({ item }) => 'dst' in item && item.dst === '10.7.0.0/16')));
+    assert.ok(!news.some(({ item }) => 'dst' in item && item.dst === '10.8.0.1/32'));
+    abort.abort();
+    await done;
+    // Nothing but local routes ends here.
+    await assert.rejects(
+      kernel.apply(ns, [{ op: 'route.set', route: { dst: '10.6.0.0/16', type: 'unicast', dev: 'lo' } as never }]),
+      /type must be local/,
+    );
+  },
+);
 
 kernelTest('rules: set twice is one, listed alike by ip, deleted twice, gone', async ({ kernel, netns }) => {
   const ns = await netns();

@@ -65,6 +65,7 @@ test('what is not ours stays, what is ours and unwanted goes', () => {
     ],
     addrs: [{ dev: 'probe0', address: '192.0.2.1/24' }],
     routes: [{ dst: '192.0.2.0/24', dev: 'probe0', protocol: 3 }],
+    rules: [{ family: 4, priority: 32766, table: 254, protocol: 2 }],
     neighs: [{ dev: 'vx0', dst: '10.9.0.99', lladdr: '02:00:00:00:00:01' }],
     fdb: [{ dev: 'vx0', lladdr: '02:00:00:00:00:01', via: 'self', dst: '192.0.2.9' }],
   };
@@ -75,14 +76,39 @@ test('what is not ours stays, what is ours and unwanted goes', () => {
       { name: 'wvx1048576', kind: 'vxlan' },
     ],
     routes: [{ dst: '0.0.0.0/0', dev: 'up0', protocol: 119 }],
+    rules: [{ family: 6, priority: 100, table: 100, fwmark: 1, protocol: 119 }],
     neighs: [{ dev: 'vx0', dst: '10.9.0.12', lladdr: '0a:00:00:00:00:01', protocol: 119 }],
     fdb: [{ dev: 'vx0', lladdr: '0a:00:00:00:00:01', via: 'self', dst: '10.77.0.2', externLearn: true }],
     nft: [{ family: 'inet', name: 'warren', text: '' }],
   };
-  assert.equal(steps({}, ours).split('\n').length - 1, 7);
+  assert.equal(steps({}, ours).split('\n').length - 1, 8);
   // Cut off already, as when the agent died before the group was deleted.
   const cut = { name: 'wabcdefghijkl', kind: 'veth', up: false, master: null, group: leaving };
   assert.equal(steps({}, { links: [cut] }), '[warren-1048576] ip link del group 119119\n');
+});
+
+test('a rule is another one when any of it is: the kernel has no replace', () => {
+  const rule = { family: 4, priority: 100, table: 100, fwmark: 1, protocol: 119 } as const;
+  assert.equal(steps({ rules: [rule] }, { rules: [rule] }), '');
+  assert.equal(
+    steps({ rules: [{ ...rule, fwmark: 2 }] }, { rules: [rule] }),
+    `[warren-1048576] ip rule add ${JSON.stringify({ ...rule, fwmark: 2 })}
+[warren-1048576] ip rule del ${JSON.stringify(rule)}
+`,
+  );
+});
+
+test('a local route and a unicast one to the same place are two, each in its table', () => {
+  const here = { dst: '10.64.0.0/22', type: 'local', dev: 'lo', protocol: 119 } as const;
+  const there = { dst: '10.64.0.0/22', via: '10.9.0.1', dev: 'br0', protocol: 119 };
+  const have = { routes: [{ ...here, table: 255 }] };
+  assert.equal(steps({ routes: [here] }, have), '');
+  assert.equal(
+    steps({ routes: [there] }, have),
+    `[warren-1048576] ip route replace 10.64.0.0/22 via 10.9.0.1 dev br0 proto 119
+[warren-1048576] ip route del local 10.64.0.0/22 dev lo proto 119
+`,
+  );
 });
 
 test('a sysctl that the kernel does not have is left out, one of a link to come is not', () => {

@@ -10,7 +10,7 @@ import { openStore } from '../../src/store/redis.ts';
 import type { Store } from '../../src/store/store.ts';
 import { parseStoreUrl } from '../../src/store/url.ts';
 import { freePort, startRedis } from '../support/redis.ts';
-import { attach, clusterWish, endpointWish, fails, networkWish, nodeWish } from './fixture.ts';
+import { attach, clusterWish, endpointWish, fails, networkWish, nodeWish, serviceWish } from './fixture.ts';
 
 /** Every verb, so that none answers a broken store with something that looks like an answer. */
 function verbs(store: Store, network: Network): Record<string, () => Promise<unknown>> {
@@ -39,9 +39,21 @@ function verbs(store: Store, network: Network): Record<string, () => Promise<unk
     endpointDetach: () => store.endpointDetach(network.id, endpoint),
     endpoints: () => store.endpoints(network.id),
     endpointCount: () => store.endpointCount(network.id),
+    endpointServe: () => store.endpointServe(network.id, endpoint, { backend: null }),
+    serviceCreate: () => store.serviceCreate(network, serviceWish(network, 'web')),
+    serviceUpdate: () => store.serviceUpdate(network, serviceWish(network, 'web')),
+    serviceRemove: () => store.serviceRemove(network.id, newId()),
+    services: () => store.services(network.id),
     registryRestore: () => store.registryRestore(someView, node.id),
     networkRestore: () =>
-      store.networkRestore(network, { node: node.id, epoch: 1, revision: undefined, mine: [], others: [] }),
+      store.networkRestore(network, {
+        node: node.id,
+        epoch: 1,
+        revision: undefined,
+        mine: [],
+        others: [],
+        services: [],
+      }),
     registrySince: () => store.registrySince(undefined),
     networkSince: () => store.networkSince(network.id, undefined),
     ping: () => store.ping(),

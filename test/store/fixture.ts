@@ -7,6 +7,7 @@ import { WarrenError } from '../../src/model/error.ts';
 import { newId } from '../../src/model/id.ts';
 import type { Cidr, Ip } from '../../src/model/ip.ts';
 import type { Network } from '../../src/model/network.ts';
+import type { Service } from '../../src/model/service.ts';
 import type { StoreOptions } from '../../src/store/redis.ts';
 import { openStore } from '../../src/store/redis.ts';
 import type { EndpointWish, NetworkWish, NodeWish, Store } from '../../src/store/store.ts';
@@ -96,9 +97,29 @@ export function endpointWish(network: Network, name: string, more: Partial<Endpo
     born: { boot: 'b0', dev: 4, inode: inode++ },
     ifname: 'eth0',
     defaultRoute: true,
+    backend: null,
     labels: {},
     createdAt: '2026-01-01T00:00:00.000Z',
     epoch: 1,
+    ...more,
+  };
+}
+
+export function serviceWish(net: Network, name: string, more: Partial<Service> = {}): Service {
+  return {
+    id: newId<'service'>(),
+    network: net.id,
+    name,
+    vips: [],
+    ports: [{ port: 80, target: 8080, proto: 'tcp' }],
+    scheduler: 'rr',
+    affinity: 0,
+    health: { check: 'none', interval: 2000, timeout: 1000, retries: 2, startPeriod: 0 },
+    publish: [],
+    publishMode: 'ingress',
+    publishFrom: [],
+    labels: {},
+    createdAt: '2026-01-01T00:00:00.000Z',
     ...more,
   };
 }

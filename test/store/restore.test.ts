@@ -86,8 +86,9 @@ class Host {
     const all = this.endpoints(network);
     const own = ({ node }: Endpoint) => node === this.node.id;
     const { id: node, epoch } = this.node;
-    const revision = this.view.followed.get(network.id)?.revision;
-    return { node, epoch, revision, mine: all.filter(own), others: all.filter((each) => !own(each)) };
+    const { revision, services: map } = this.view.followed.get(network.id) ?? {};
+    const services = [...(map?.values() ?? [])];
+    return { node, epoch, revision, mine: all.filter(own), others: all.filter((each) => !own(each)), services };
   }
 
   /** Notices, and recovers. */

@@ -1,7 +1,18 @@
 import { KernelError } from '../../src/kernel/error.ts';
 import type { Kernel } from '../../src/kernel/kernel.ts';
 import type { Op, Visit } from '../../src/kernel/op.ts';
-import type { Hint, Link, Netns, NetnsId, NetnsState, PolicyId, Query, SaId } from '../../src/kernel/state.ts';
+import type {
+  Hint,
+  IpvsDestId,
+  IpvsKey,
+  Link,
+  Netns,
+  NetnsId,
+  NetnsState,
+  PolicyId,
+  Query,
+  SaId,
+} from '../../src/kernel/state.ts';
 
 type Space = { [Noun in keyof NetnsState]: Map<string, NetnsState[Noun][number]> };
 
@@ -15,6 +26,8 @@ const empty = (): Space => ({
   sas: new Map(),
   policies: new Map(),
   xfrmStat: new Map(),
+  ipvs: new Map(),
+  ipvsDests: new Map(),
   sysctls: new Map(),
   nft: new Map(),
 });
@@ -22,6 +35,10 @@ const empty = (): Space => ({
 const saKey = ({ dst, spi }: SaId): string => `${dst} ${spi}`;
 const policyKey = ({ dir, selector: s }: PolicyId): string =>
   [dir, s.src, s.dst, s.proto, s.sport, s.sportMask, s.dport, s.dportMask].join(' ');
+
+const ipvsKey = (key: IpvsKey): string =>
+  'fwmark' in key ? `fwmark ${key.fwmark} ${key.family}` : `${key.proto} ${key.address} ${key.port}`;
+const destKey = ({ service, address, port }: IpvsDestId): string => `${ipvsKey(service)} ${address} ${port}`;
 
 /** The kernel as a map, for tests of pure code and of the loop around it. What the kernel means is tested on a kernel. */
 export class FakeKernel implements Kernel {
@@ -55,6 +72,8 @@ export class FakeKernel implements Kernel {
       sas: list(space.sas, query.sas),
       policies: list(space.policies, query.policies),
       xfrmStat: list(space.xfrmStat, query.xfrmStat),
+      ipvs: list(space.ipvs, query.ipvs),
+      ipvsDests: list(space.ipvsDests, query.ipvs),
       sysctls: (query.sysctls ?? []).flatMap((key) => space.sysctls.get(key) ?? []),
       nft: (query.nft ?? []).flatMap(({ name }) => space.nft.get(name) ?? []),
     };
@@ -152,6 +171,26 @@ export class FakeKernel implements Kernel {
         return;
       case 'policy.del':
         space.policies.delete(policyKey(op.policy));
+        return;
+      case 'ipvs.set': {
+        const netmask = ('fwmark' in op.service ? op.service.family === 6 : op.service.address.includes(':'))
+          ? 128
+          : 32;
+        const settings = { schedFlags: [], persistent: 0, netmask, ops: false };
+        space.ipvs.set(ipvsKey(op.service), { ...settings, ...op.service });
+        return;
+      }
+      case 'ipvs.del':
+        space.ipvs.delete(ipvsKey(op.service));
+        for (const [key, dest] of space.ipvsDests)
+          if (ipvsKey((dest as IpvsDestId).service) === ipvsKey(op.service)) space.ipvsDests.delete(key);
+        return;
+      case 'ipvs.dest.set':
+        if (!space.ipvs.has(ipvsKey(op.dest.service))) refuse('ESRCH');
+        space.ipvsDests.set(destKey(op.dest), { upper: 0, lower: 0, ...op.dest });
+        return;
+      case 'ipvs.dest.del':
+        space.ipvsDests.delete(destKey(op.dest));
         return;
       case 'sysctl.set':
         space.sysctls.set(op.sysctl.key, op.sysctl);

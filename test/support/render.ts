@@ -1,5 +1,5 @@
 import type { Op } from '../../src/kernel/op.ts';
-import type { Link, Policy, PolicyId, Sa } from '../../src/kernel/state.ts';
+import type { IpvsKey, IpvsService, Link, Policy, PolicyId, Sa } from '../../src/kernel/state.ts';
 import type { Step } from '../../src/plan/scope.ts';
 
 /** Steps as the lines a network engineer would type, for golden files. */
@@ -25,8 +25,8 @@ function line(op: Op): string {
       return `ip addr del ${op.addr.address} dev ${op.addr.dev}`;
     case 'route.set':
     case 'route.del': {
-      const { dst, via, dev, protocol } = op.route;
-      return `ip route ${op.op === 'route.set' ? 'replace' : 'del'} ${dst}${via ? ` via ${via}` : ''}${dev ? ` dev ${dev}` : ''} proto ${protocol}`;
+      const { dst, type, via, dev, protocol } = op.route;
+      return `ip route ${op.op === 'route.set' ? 'replace' : 'del'} ${type ? `${type} ` : ''}${dst}${via ? ` via ${via}` : ''}${dev ? ` dev ${dev}` : ''} proto ${protocol}`;
     }
     case 'rule.set':
     case 'rule.del':
@@ -50,6 +50,18 @@ function line(op: Op): string {
       return `ip xfrm policy ${op.op === 'policy.add' ? 'add' : 'update'} ${policyText(op.policy)}`;
     case 'policy.del':
       return `ip xfrm policy del ${policyIdText(op.policy)}`;
+    case 'ipvs.set':
+      return `ipvsadm -A ${serviceText(op.service)}`;
+    case 'ipvs.del':
+      return `ipvsadm -D ${keyText(op.service)}`;
+    case 'ipvs.dest.set': {
+      const { service, method, weight, upper, lower } = op.dest;
+      const limits = `${upper ? ` -x ${upper}` : ''}${lower ? ` -y ${lower}` : ''}`;
+      const flag = { route: '-g', masq: '-m', tunnel: '-i', other: '?' }[method];
+      return `ipvsadm -a ${keyText(service)} -r ${place(op.dest)} ${flag} -w ${weight}${limits}`;
+    }
+    case 'ipvs.dest.del':
+      return `ipvsadm -d ${keyText(op.dest.service)} -r ${place(op.dest)}`;
     case 'sysctl.set':
       return `sysctl -w ${op.sysctl.key.replaceAll('/', '.')}=${op.sysctl.value}`;
     case 'nft.set':
@@ -78,6 +90,26 @@ function saText(sa: Sa): string {
     dir && `dir ${dir}`,
     encap && `encap espinudp ${encap.sport} ${encap.dport}`,
     ...limits,
+  ];
+  return parts.filter((part) => part).join(' ');
+}
+
+const place = ({ address, port }: { address: string; port: number }): string =>
+  address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+
+function keyText(key: IpvsKey): string {
+  if ('fwmark' in key) return `-f ${key.fwmark}${key.family === 6 ? ' -6' : ''}`;
+  return `${key.proto === 'tcp' ? '-t' : '-u'} ${place(key)}`;
+}
+
+function serviceText(service: IpvsService): string {
+  const { scheduler, schedFlags = [], persistent, netmask, ops } = service;
+  const parts = [
+    `${keyText(service)} -s ${scheduler}`,
+    schedFlags.length > 0 && `-b ${schedFlags.join(',')}`,
+    persistent && `-p ${persistent}`,
+    persistent && netmask && `-M ${netmask}`,
+    ops && '-o',
   ];
   return parts.filter((part) => part).join(' ');
 }

@@ -63,6 +63,7 @@ export function endpoint(name: string, net: Network, at: Node, host: number, fie
     born: { boot: 'boot', dev: 4, inode: 4026530000 + host },
     ifname: 'eth0',
     defaultRoute: true,
+    backend: null,
     labels: {},
     state: 'ready',
     createdAt: '2026-01-01T00:00:00.000Z',

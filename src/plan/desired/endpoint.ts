@@ -1,13 +1,14 @@
-import type { Addr, Fdb, Link, Neigh, Netns, NetnsState, Route } from '../../kernel/state.ts';
+import type { Addr, Fdb, Link, Neigh, Netns, NetnsState, NftTable, Route } from '../../kernel/state.ts';
 import type { Endpoint } from '../../model/endpoint.ts';
 import type { NodeId } from '../../model/id.ts';
 import { contains, familyOf, gatewayOf, withPrefix } from '../../model/ip.ts';
 import type { Network } from '../../model/network.ts';
 import type { View } from '../../model/view.ts';
 import { mtuOf } from '../mtu.ts';
-import { bridge, hostEnd, hostEndMac, netnsOf, protocol, vxlan } from '../names.ts';
+import { bridge, endpointTable, hostEnd, hostEndMac, netnsOf, protocol, vxlan } from '../names.ts';
 import type { Scope, Wish } from '../scope.ts';
 import { nothing } from '../scope.ts';
+import { frontsOf } from './service.ts';
 
 /** The namespace an endpoint lives in: that very one, not another of the same name. */
 export function endpointNetns(endpoint: Endpoint): Netns {
@@ -39,7 +40,7 @@ function local(view: View, network: Network, endpoint: Endpoint): Wish[] {
   const fdb: Fdb = { dev: name, lladdr: endpoint.mac, via: 'master', externLearn: true };
   return [
     { netns: netnsOf(network.vni), state: { ...nothing, links: [veth], fdb: [fdb] } },
-    { netns, state: inside(network, endpoint, mtu) },
+    { netns, state: { ...inside(network, endpoint, mtu), nft: redirects(view, network, endpoint) } },
   ];
 }
 
@@ -70,6 +71,21 @@ function inside(network: Network, endpoint: Endpoint, mtu: number): NetnsState {
     addrs,
     routes,
   };
+}
+
+/** What comes for a virtual IP is for the port its server listens on; the client's address stays. */
+function redirects(view: View, network: Network, { id, backend, ifname }: Endpoint): NftTable[] {
+  const service = backend && view.followed.get(network.id)?.services.get(backend.service);
+  if (!service) return [];
+  const rules = frontsOf(network, service).map(({ vip, port: { proto, port, target } }) => {
+    const ip = familyOf(vip) === 4 ? 'ip' : 'ip6';
+    return `	iifname "${ifname}" ${ip} daddr ${vip} ${proto} dport ${port} redirect to :${target}`;
+  });
+  const text = `chain ports {
+	type nat hook prerouting priority dstnat; policy accept;
+${rules.join('\n')}
+}`;
+  return [{ family: 'inet', name: endpointTable(id), text }];
 }
 
 /** vx0 answers ARP and ND for it from the neighbour entries (proxy), and sends its frames to its node's VTEP. */

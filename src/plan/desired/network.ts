@@ -5,8 +5,8 @@ import { gatewayOf, withPrefix } from '../../model/ip.ts';
 import type { Network } from '../../model/network.ts';
 import type { Node } from '../../model/node.ts';
 import type { NetworkView, View } from '../../model/view.ts';
-import type { Key } from '../key.ts';
-import { endpointKey } from '../key.ts';
+import type { Key, PartKey } from '../key.ts';
+import { endpointKey, hairpinKey, partsOf, serviceKey } from '../key.ts';
 import { mtuOf } from '../mtu.ts';
 import {
   bridge,
@@ -26,6 +26,8 @@ import type { Scope } from '../scope.ts';
 import { merge, nothing } from '../scope.ts';
 import { endpointScope } from './endpoint.ts';
 import { guard, portOf } from './guard.ts';
+import { hairpinScope } from './hairpin.ts';
+import { serviceScope } from './service.ts';
 
 /** A network exists in this node's kernel while an endpoint of it lives here. */
 export function isHere(followed: NetworkView, self: NodeId): boolean {
@@ -33,15 +35,34 @@ export function isHere(followed: NetworkView, self: NodeId): boolean {
   return false;
 }
 
-/** The whole network on this node, in the parts that change together: itself (bridge, vxlan, uplink), and each endpoint. */
-export function networkParts(view: View, self: Node, followed: NetworkView): ReadonlyMap<Key, Scope> {
+/** `down`: nodes that this one finds dead. */
+type Health = { readonly down: ReadonlySet<NodeId> };
+const allUp: Health = { down: new Set() };
+
+/** The whole network on this node, in the parts that change together: itself (bridge, vxlan, uplink), and each of its parts. */
+export function networkParts(view: View, self: Node, followed: NetworkView, health = allUp): ReadonlyMap<Key, Scope> {
   const parts = new Map<Key, Scope>();
   if (!isHere(followed, self.id)) return parts;
-  const { network, endpoints } = followed;
+  const { network, endpoints, services } = followed;
   parts.set(network.id, merge([fabric(view, self, network), ...(network.internal ? [] : [egress(self, network)])]));
-  for (const endpoint of endpoints.values())
-    parts.set(endpointKey(network.id, endpoint.id), endpointScope(view, self.id, network, endpoint));
+  const keys = [
+    ...[...endpoints.keys()].map((id) => endpointKey(network.id, id)),
+    hairpinKey(network.id),
+    ...[...services.keys()].map((id) => serviceKey(network.id, id)),
+  ];
+  for (const key of keys) parts.set(key, partScope(view, self.id, followed, key, health));
   return parts;
+}
+
+/** One part; nothing where there is no such thing any more. */
+export function partScope(view: View, self: NodeId, followed: NetworkView, key: PartKey, { down } = allUp): Scope {
+  const { network, endpoints, services } = followed;
+  const { endpoint: endpointId, service: serviceId } = partsOf(key);
+  const endpoint = endpointId && endpoints.get(endpointId);
+  if (endpoint) return endpointScope(view, self, network, endpoint);
+  const service = serviceId && services.get(serviceId);
+  if (service) return serviceScope(self, network, service, endpoints, down);
+  return endpointId || serviceId ? { namespaces: [], wishes: [] } : hairpinScope(self, followed);
 }
 
 export function networkScope(view: View, self: Node, followed: NetworkView): Scope {
@@ -59,6 +80,12 @@ const sysctls: readonly Sysctl[] = [
   ['net/ipv4/conf/default/rp_filter', '0'],
   ['net/ipv4/conf/all/send_redirects', '0'],
   ['net/ipv4/conf/default/send_redirects', '0'],
+  // IPVS (where it is loaded): a client's new connection from an old port is balanced anew, and what went to a destination
+  // that is gone is balanced again or refused, at once.
+  ['net/ipv4/vs/conntrack', '1'],
+  ['net/ipv4/vs/conn_reuse_mode', '1'],
+  ['net/ipv4/vs/expire_nodest_conn', '1'],
+  ['net/ipv4/vs/expire_quiescent_template', '1'],
   // Where br_netfilter is loaded a new namespace starts with 1, and bridged frames would pass the IP hooks.
   ['net/bridge/bridge-nf-call-iptables', '0'],
   ['net/bridge/bridge-nf-call-ip6tables', '0'],
@@ -105,10 +132,12 @@ function fabric(view: View, self: Node, network: Network): Scope {
     // Forwarded IPv6 packets are solicited for from a link-local address; without one they are dropped.
     { dev: bridge, address: 'fe80::1/64', nodad: true },
   ];
+  // Every virtual IP is local, used or not (AnyIP): a new service costs no address, and an unused one refuses.
+  const routes = network.vipPools.map((dst): Route => ({ dst, type: 'local', dev: 'lo', protocol }));
   return {
     namespaces: [namespaceOf(vni)],
     wishes: [
-      { netns: netnsOf(vni), state: { ...nothing, links, addrs, sysctls } },
+      { netns: netnsOf(vni), state: { ...nothing, links, addrs, routes, sysctls } },
       // The host's pass wants it, too; this one must not have to wait for that.
       ...(network.encrypted ? [{ netns: host, state: guard(view.cluster) }] : []),
     ],

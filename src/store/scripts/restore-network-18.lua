@@ -1,11 +1,11 @@
 -- A node tells a network's slot that lost writes what it holds there: the slot is opened again where it is gone, the
 -- node's endpoints are what it says, and who is in the store already keeps what both claim.
 -- KEYS  meta changes endpoints names macs netns epochs reserved holds
---       addresses4 pool4 cooling4 addresses6 pool6 cooling6 asserted (network)
+--       addresses4 pool4 cooling4 addresses6 pool6 cooling6 asserted services vips (network)
 -- ARGV  schema root channel scope node epoch newIncarnation incarnation n mark plan holdMs awaitMs
 --       incarnation, n, mark: the last revision the node knows, '' when it did not follow the network
 --       plan: JSON { pools, reserved (see open-network), members: [node id], others: [hex],
---       mine: [{ id, name, mac, netns, hexes, text }] }; others: addresses of other nodes' endpoints the node remembers
+--       mine: [{ id, name, mac, netns, hexes, text }], services: [{ id, name, hexes, text }] }; others: addresses of other nodes' endpoints the node remembers
 -- OUT   ok [ID CODE HOLDER, …] (endpoints that lost: name_taken | mac_taken | address_taken | outside_subnet;
 --       the same answer to the same node until the slot loses writes again) | gone | stale_epoch CURRENT
 --       | store_schema SCHEMA
@@ -99,6 +99,24 @@ for _, hex in ipairs(remade and plan.reserved or {}) do mark(hex) end
 
 local function keyof(hex)
   return #hex == 8 and 10 or 13
+end
+
+-- Services belong to nobody: whoever remembers one that the slot has lost brings it back, as it was then.
+for _, service in ipairs(plan.services) do
+  local holder = redis.call('HGET', KEYS[4], service.name)
+  local stored = redis.call('HGET', KEYS[17], service.id)
+  local free = not holder or holder == service.id
+  for _, hex in ipairs(service.hexes) do
+    local owner = redis.call('HGET', KEYS[18], hex)
+    if owner and owner ~= service.id then free = false end
+  end
+  if free and (not stored or (lost and stored ~= service.text)) then
+    if stored then redis.call('HDEL', KEYS[4], cjson.decode(stored).name) end
+    redis.call('HSET', KEYS[17], service.id, service.text)
+    redis.call('HSET', KEYS[4], service.name, service.id)
+    for _, hex in ipairs(service.hexes) do redis.call('HSET', KEYS[18], hex, service.id) end
+    changed('service', service.id, service.text)
+  end
 end
 
 local conflicts = {}

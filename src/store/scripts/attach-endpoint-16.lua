@@ -1,10 +1,10 @@
 -- Takes addresses and writes the endpoint as 'starting'.
 -- KEYS  meta changes endpoints names macs netns epochs reserved holds
---       addresses4 pool4 cooling4 addresses6 pool6 cooling6 (network)
--- ARGV  schema root channel scope id node epoch name mac netns head static4 static6
---       head: comma-separated JSON members; static4, static6: hex of the address asked for, or ''
+--       addresses4 pool4 cooling4 addresses6 pool6 cooling6 services (network)
+-- ARGV  schema root channel scope id node epoch name mac netns head static4 static6 backend
+--       head: comma-separated JSON members; static4, static6: hex of the address asked for, or ''; backend: JSON or 'null'
 -- OUT   ok DOCUMENT INCARNATION AT BEFORE | ok DOCUMENT (the same again for the same id)
---       | absent | gone | network_closing | stale_epoch CURRENT
+--       | service_not_found | absent | gone | network_closing | stale_epoch CURRENT
 --       | name_taken HOLDER | netns_attached HOLDER NAME | mac_taken HOLDER NAME | address_taken FAMILY HOLDER NAME
 --       | no_subnet FAMILY | outside_subnet FAMILY | special_address FAMILY | address_exhausted FAMILY
 --       | recovering NODE… (nodes whose endpoints here are not back yet; see restore-network)
@@ -26,6 +26,10 @@ if epoch > newest then redis.call('HSET', KEYS[7], node, epoch) end
 local known = redis.call('HGET', KEYS[3], id)
 if known then return { 'ok', known } end
 if meta[3] == 'closing' then return { 'network_closing' } end
+
+if ARGV[14] ~= 'null' and redis.call('HEXISTS', KEYS[16], cjson.decode(ARGV[14]).service) == 0 then
+  return { 'service_not_found' }
+end
 
 local function nameof(holder)
   local document = redis.call('HGET', KEYS[3], holder)
@@ -135,6 +139,6 @@ redis.call('HSET', KEYS[4], name, id)
 redis.call('HSET', KEYS[5], mac, id)
 redis.call('HSET', KEYS[6], netns, id)
 redis.call('HSET', KEYS[9], id, table.concat({ node, name, mac, netns, table.concat(hexes, ' ') }, '\n'))
-local document = '{' .. ARGV[11] .. ',\n"addresses":["' .. table.concat(texts, '","') .. '"],\n"state":"starting"}'
+local document = '{' .. ARGV[11] .. ',\n"addresses":["' .. table.concat(texts, '","') .. '"],\n"backend":' .. ARGV[14] .. ',\n"state":"starting"}'
 redis.call('HSET', KEYS[3], id, document)
 return { 'ok', document, meta[10], changed('endpoint', id, document) }

@@ -1,0 +1,74 @@
+import type { IpvsDest, IpvsKey, IpvsService } from '../../kernel/state.ts';
+import type { Endpoint } from '../../model/endpoint.ts';
+import type { EndpointId, NodeId } from '../../model/id.ts';
+import type { Cidr, Ip } from '../../model/ip.ts';
+import { contains, familyOf, rangeOf, toNumber } from '../../model/ip.ts';
+import type { Network } from '../../model/network.ts';
+import type { Service, ServicePort } from '../../model/service.ts';
+import { backendsOf, isServing } from '../../model/service.ts';
+import { netnsOf } from '../names.ts';
+import type { Scope } from '../scope.ts';
+import { nothing } from '../scope.ts';
+
+/*
+ * A service in a network's namespace, the same on every node: any of them balances, and none has to be asked.
+ *
+ *   client ──► VIP:port ──IPVS, direct routing──► backend, here or on another node ──nft redirect──► target port
+ *
+ * The packet keeps its source and its destination until it is in the backend's own namespace: the server sees the client, and
+ * answers it without passing here again (kernel documentation, ipvs-sysctl; ipvsadm(8), -g).
+ *
+ * A backend that calls its own service may be balanced to itself, and would get its own packet back from outside. Such calls
+ * (local backend, virtual IP) go through a twin of the service instead, chosen by a mark: it masquerades what stays on this
+ * node, and routes the rest as ever. The marks are set by a table of their own (hairpin.ts).
+ */
+
+/** Of a packet for a twin: bit 31, and which one. */
+export const twinBit = 0x8000_0000;
+
+/** One per port and virtual IP of a network. REQUIRES: the address is within 14 bits of its pool's first (store/services.ts). */
+export function twinMark(pool: Cidr, vip: Ip, { proto, port }: Pick<ServicePort, 'proto' | 'port'>): number {
+  const offset = Number(toNumber(vip) - rangeOf(pool).first);
+  return (twinBit | (proto === 'udp' ? 0x4000_0000 : 0) | (offset << 16) | port) >>> 0;
+}
+
+/** Virtual IPs with the pool they are from, and a service's ports at each. */
+export function frontsOf(network: Network, service: Service): { vip: Ip; pool: Cidr; port: ServicePort }[] {
+  return service.vips.flatMap((vip) => {
+    const pool = network.vipPools.find((cidr) => contains(cidr, vip));
+    return pool ? service.ports.map((port) => ({ vip, pool, port })) : [];
+  });
+}
+
+export function serviceScope(
+  self: NodeId,
+  network: Network,
+  service: Service,
+  endpoints: ReadonlyMap<EndpointId, Endpoint>,
+  down: ReadonlySet<NodeId>,
+): Scope {
+  const backends = backendsOf(service.id, endpoints);
+  const ipvs: IpvsService[] = [];
+  const ipvsDests: IpvsDest[] = [];
+  for (const { vip, pool, port } of frontsOf(network, service)) {
+    const family = familyOf(vip);
+    const settings = {
+      scheduler: service.scheduler,
+      ...(service.affinity > 0 ? { persistent: service.affinity } : {}),
+    };
+    const front: IpvsKey = { proto: port.proto, address: vip, port: port.port };
+    const twin: IpvsKey = { fwmark: twinMark(pool, vip, port), family };
+    // The twin first: a hash scheduler that finds none for a backend's own call goes on failing it.
+    ipvs.push({ ...twin, ...settings }, { ...front, ...settings });
+    for (const backend of backends) {
+      const address = backend.addresses.find((ip) => familyOf(ip) === family);
+      // A UDP flow has no end that shows; without its destination it is balanced anew at once.
+      if (!address || (port.proto === 'udp' && down.has(backend.node))) continue;
+      const weight = isServing(service, backend, down) ? (backend.backend?.weight ?? 1) : 0;
+      const routed = { address, port: port.port, method: 'route', weight } as const;
+      const here = { address, port: port.target, method: 'masq', weight } as const;
+      ipvsDests.push({ service: twin, ...(backend.node === self ? here : routed) }, { service: front, ...routed });
+    }
+  }
+  return { namespaces: [], wishes: [{ netns: netnsOf(network.vni), state: { ...nothing, ipvs, ipvsDests } }] };
+}

@@ -1,0 +1,183 @@
+/**
+ * One virtual IP for many backends, on any host, encrypted.
+ *
+ *   host a   client ca   backends w1 w2 ──┐
+ *   host b   client cb   backend  w3      ├── "app"   service "web"  VIP:80 → 8080, VIP:53/udp → 5353
+ *   host c   client cc                  ──┘
+ */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import type { EndpointJson } from '../../src/control/present.ts';
+import type { ServiceJson } from '../../src/control/present-service.ts';
+import { Cluster, type Host } from '../support/cluster.ts';
+import { askFrom, serve, serving } from '../support/service.ts';
+import { waitFor } from '../support/wait.ts';
+
+for (const brNetfilter of [false, true]) {
+  describe(`services, br_netfilter ${brNetfilter ? 'on' : 'off'}`, () => {
+    let cluster: Cluster;
+    let service: ServiceJson;
+    const endpoints = new Map<string, EndpointJson>();
+    const ends: { host: Host; netns: string; backend: boolean }[] = [];
+    before(async () => {
+      cluster = await Cluster.start({ brNetfilter });
+    });
+    after(() => cluster?.stop());
+
+    test('a service may be there before its backends, and refuses at once', async () => {
+      const { a, b, c } = cluster;
+      await a.json('network create app --subnet 10.9.0.0/16 --subnet fd09::/64');
+      service = await a.json<ServiceJson>('service create web --network app --port 80:8080 --port 53:5353/udp');
+      assert.equal(service.vips.length, 2);
+      assert.deepEqual(service.ports, [
+        { port: 80, target: 8080, proto: 'tcp' },
+        { port: 53, target: 5353, proto: 'udp' },
+      ]);
+      for (const [host, netns] of [
+        [a, 'ca'],
+        [b, 'cb'],
+        [c, 'cc'],
+      ] as const) {
+        endpoints.set(netns, await host.attach('app', netns));
+        ends.push({ host, netns, backend: false });
+      }
+      for (const vip of service.vips) {
+        const { failed } = await askFrom(c, 'cc', vip, 80, 'tcp', 2);
+        assert.deepEqual(failed, ['ConnectionRefusedError', 'ConnectionRefusedError'], vip);
+      }
+    });
+
+    test('backends join when they are attached, and serve when their check says so', async () => {
+      const { a, b } = cluster;
+      for (const [host, netns] of [
+        [a, 'w1'],
+        [a, 'w2'],
+        [b, 'w3'],
+      ] as const) {
+        const endpoint = await host.attach('app', netns, '--service web');
+        assert.equal(endpoint.service, 'web');
+        endpoints.set(netns, endpoint);
+        ends.push({ host, netns, backend: true });
+      }
+      const before = await cluster.c.json<ServiceJson>('service inspect web');
+      assert.deepEqual(
+        before.backends.map(({ endpoint, node, healthy, weight }) => [endpoint, node, healthy, weight]),
+        [
+          ['w1', 'a', false, 0],
+          ['w2', 'a', false, 0],
+          ['w3', 'b', false, 0],
+        ],
+      );
+      for (const { host, netns, backend } of ends) if (backend) await serve(host, netns, 8080, 5353);
+      for (const host of cluster.hosts) await serving(host, 'web', 3);
+    });
+
+    test('every client, TCP and UDP, IPv4 and IPv6: answered, evenly spread, and seen as who it is', async () => {
+      for (const { host, netns, backend } of ends) {
+        for (const vip of service.vips) {
+          for (const [proto, port] of [
+            ['tcp', 80],
+            ['udp', 53],
+          ] as const) {
+            const what = `${netns} → ${vip} ${proto}`;
+            const { servers, seen, failed } = await askFrom(host, netns, vip, port, proto, 12);
+            assert.deepEqual(failed, [], what);
+            assert.deepEqual(servers, { w1: 4, w2: 4, w3: 4 }, what);
+            const own = endpoints.get(netns)?.addresses.find((ip) => ip.includes(':') === vip.includes(':'));
+            // Its own call to its own service comes back from the gateway, where it stays on the host.
+            if (backend) assert.ok(seen.includes(own ?? ''), `${what}: seen as ${seen}`);
+            else assert.deepEqual(seen, [own], what);
+          }
+        }
+      }
+    });
+
+    test('the kernel, seen by ipvsadm: direct routing everywhere, masquerading only of a backend’s own calls', async () => {
+      const rules = await cluster.a.guest.ok('ip netns exec warren-1048576 ipvsadm-save -n');
+      const [vip] = service.vips;
+      assert.match(rules, new RegExp(`-A -t ${vip}:80 -s rr`));
+      const w1 = endpoints.get('w1')?.addresses[0];
+      const w3 = endpoints.get('w3')?.addresses[0];
+      assert.match(rules, new RegExp(`-a -t ${vip}:80 -r ${w1}:80 -g -w 1`));
+      assert.match(rules, new RegExp(`-a -f \\d+ -r ${w1}:8080 -m -w 1`));
+      assert.match(rules, new RegExp(`-a -f \\d+ -r ${w3}:\\d+ -g -w 1`));
+    });
+
+    test('a backend whose server ends gets nothing more; when it is back it does', async () => {
+      const { b, c } = cluster;
+      const pid = (await b.guest.ok('pgrep -f "server.py w3"')).trim();
+      await b.guest.ok(`kill -9 ${pid}`);
+      await serving(c, 'web', 2);
+      const { servers, failed } = await askFrom(c, 'cc', service.vips[0] ?? '', 80, 'tcp', 10);
+      assert.deepEqual([servers, failed], [{ w1: 5, w2: 5 }, []]);
+      await serve(b, 'w3', 8080, 5353);
+      await serving(c, 'web', 3);
+    });
+
+    test('a drained backend keeps its connections, gets no new ones, and is none when they have ended', async () => {
+      const { a, b, c } = cluster;
+      const [vip = ''] = service.vips;
+      const held = b.guest.spawn(
+        `exec ip netns exec w3 true; exec ip netns exec cb sh -c '(echo hold; while sleep 0.1; do echo again; done) | nc ${vip} 80'`,
+        { onStdout: (data) => heard.push(data.toString()) },
+      );
+      const heard: string[] = [];
+      await waitFor(() => heard.length > 1, { what: 'the connection' });
+      const server = heard[0]?.split(' ')[0] ?? '';
+      const home = server === 'w3' ? b : a;
+      const drained = c.json<ServiceJson>(`service drain web ${server} --grace 60`);
+      await waitFor(
+        async () => {
+          const list = (await c.json<ServiceJson>('service inspect web')).backends;
+          return list.find(({ endpoint }) => endpoint === server)?.state === 'draining';
+        },
+        { what: 'draining' },
+      );
+      const { servers, failed } = await askFrom(c, 'cc', vip, 80, 'tcp', 10);
+      assert.deepEqual([Object.keys(servers).length, failed, servers[server]], [2, [], undefined]);
+      const before = heard.length;
+      await waitFor(() => heard.length > before + 3, { what: 'the old connection to go on' });
+      held.kill('SIGKILL');
+      await held.done;
+      await b.guest.run('pkill -9 -f "^nc "');
+      assert.deepEqual((await drained).backends.map(({ endpoint }) => endpoint).includes(server), false);
+      assert.equal((await home.json<EndpointJson>(`endpoint inspect app/${server}`)).state, 'ready');
+      await home.json(`service add web ${server}`);
+      await serving(c, 'web', 3);
+    });
+
+    test('what somebody removes of the balancing is put back', async () => {
+      const { c } = cluster;
+      await c.guest.ok('ip netns exec warren-1048576 ipvsadm -C');
+      await waitFor(
+        async () =>
+          (await c.guest.ok('ip netns exec warren-1048576 ipvsadm-save -n')).includes(`${service.vips[0]}:80`),
+        { what: 'the service', timeout: 4000 },
+      );
+      const { servers, failed } = await askFrom(c, 'cc', service.vips[0] ?? '', 80, 'tcp', 6);
+      assert.deepEqual([servers, failed], [{ w1: 2, w2: 2, w3: 2 }, []]);
+    });
+
+    test('agents are killed and come back: nothing is lost', async () => {
+      const { a, c } = cluster;
+      const asking = askFrom(c, 'cc', service.vips[0] ?? '', 80, 'tcp', 300);
+      for (const host of [a, c]) await host.killAgent();
+      for (const host of [a, c]) await host.startAgent();
+      assert.deepEqual((await asking).failed, []);
+      assert.deepEqual((await askFrom(c, 'cc', service.vips[1] ?? '', 80, 'tcp', 3)).servers, { w1: 1, w2: 1, w3: 1 });
+    });
+
+    test('a service that is removed refuses, and leaves nothing', async () => {
+      const { a, c } = cluster;
+      await a.json('service rm web');
+      await waitFor(
+        async () =>
+          (await askFrom(c, 'cc', service.vips[0] ?? '', 80, 'tcp', 1)).failed[0] === 'ConnectionRefusedError',
+        { what: 'refusal' },
+      );
+      for (const host of cluster.hosts)
+        assert.doesNotMatch(await host.guest.ok('ip netns exec warren-1048576 ipvsadm-save -n'), /-A/);
+      assert.doesNotMatch(await a.guest.ok('ip netns exec w1 nft list ruleset'), /warren/);
+    });
+  });
+}
