@@ -26,6 +26,8 @@ export type Trade = {
   readonly stderr?: () => number;
   /** May two of them be there for a moment, so that the next one takes over? */
   readonly overlaps: boolean;
+  /** It has so long to say something: a very busy host needs seconds to start a program. */
+  readonly startMs?: number;
   /** By the words of its command line, and where its program is. */
   readonly isOne: (argv: readonly string[], program: string) => boolean;
   /** What it said instead of "ready"; '' when it said nothing. */
@@ -39,7 +41,6 @@ export type Trade = {
 const everyMs = 500;
 /** One that does not start is tried again after so long. */
 const retryMs = 5000;
-const startMs = 5000;
 
 /**
  * Sees to it that there is one process of a kind, which outlives the agent: adopted from the agent before, started anew when it
@@ -122,7 +123,7 @@ export class Companion {
   }
 
   async #start(): Promise<Kept> {
-    const { file, boot, command, stderr, overlaps, explain } = this.#trade;
+    const { file, boot, command, stderr, overlaps, startMs = 30_000, explain } = this.#trade;
     const former = readKept(file);
     const lost = former && lives(former, boot) ? undefined : this.#find();
     if (lost !== undefined) return this.#write(lost);
@@ -148,7 +149,7 @@ export class Companion {
     const kept = this.#write(pid);
     child.stdin?.on('error', () => {}); // it ended; its exit tells
     child.stdin?.end('\n');
-    const said = await answerOf(child);
+    const said = await answerOf(child, startMs);
     if (said !== 'ready') {
       child.kill(); // it may be one that only does not answer
       throw explain(said);
@@ -197,12 +198,14 @@ async function end(kept: Kept | undefined, boot: string): Promise<void> {
 }
 
 /** The first line it says; '' when it says none. */
-async function answerOf(child: ChildProcess): Promise<string> {
+async function answerOf(child: ChildProcess, ms: number): Promise<string> {
   if (!child.stdout) return '';
   const { stdout } = child;
-  const timer = setTimeout(() => stdout.destroy(), startMs);
+  const lines = createInterface({ input: stdout });
+  // A stream that is destroyed would leave whoever waits for its lines waiting.
+  const timer = setTimeout(() => lines.close(), ms);
   try {
-    for await (const line of createInterface({ input: stdout })) return line;
+    for await (const line of lines) return line;
     return '';
   } finally {
     clearTimeout(timer);
