@@ -149,7 +149,7 @@ async function populate(id: Network['id'], node: NodeId, count: number): Promise
             born: { boot: 'another', dev: 4, inode: 1_000_000 + n },
             ifname: 'eth0',
             defaultRoute: true,
-    backend: null,
+            backend: null,
             labels: {},
             createdAt: new Date().toISOString(),
           });

@@ -8,6 +8,7 @@ import { cpus, release } from 'node:os';
 import { attach, firstAttach, reach } from './attach.ts';
 import { cli } from './cli.ts';
 import { coldLocal, coldRemote } from './cold.ts';
+import { names } from './dns.ts';
 import { encrypted } from './encrypted.ts';
 import { heal } from './heal.ts';
 import { peers } from './peers.ts';
@@ -26,6 +27,7 @@ const benches: Readonly<Record<string, Bench>> = {
   throughput,
   encrypted,
   'keys after a boot': peers,
+  names,
 };
 
 /** What we aim at: a limit by itself, or as a multiple of another series of the same bench. */

@@ -38,8 +38,9 @@ export function sh(script: string): string {
   });
 }
 
+/** /etc is a copy: named namespaces that are attached get a resolv.conf there. */
 const ownRun =
-  'mount -t tmpfs tmpfs /run && mkdir /run/netns && mount --bind /run/netns /run/netns && mount --make-shared /run/netns && ip link set lo up';
+  'mount -t tmpfs tmpfs /run && mkdir /run/netns && mount --bind /run/netns /run/netns && mount --make-shared /run/netns && cp -a /etc /run/etc && mount --bind /run/etc /etc && ip link set lo up';
 
 export class Host {
   readonly name: string;

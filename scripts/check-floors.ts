@@ -18,7 +18,8 @@ const floors: Record<string, Floor> = {
   // What two nodes share of keys, and one pair's states; node:crypto's randomness only in making new ones.
   keys: { may: ['model', 'kernel/state.ts'], types: ['kernel'], pure: true },
   control: { may: ['model', 'kernel', 'store', 'plan'] },
-  agent: { may: below },
+  // What a name means is said in one place, to the endpoints and to `warren resolve`.
+  agent: { may: [...below, 'dns/answer.ts', 'dns/record.ts', 'dns/zone.ts'] },
   cni: { may: ['model', 'agent/protocol.ts'] },
   docker: { may: ['model', 'agent/protocol.ts'] },
   dns: { may: below },

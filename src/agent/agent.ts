@@ -23,6 +23,8 @@ import { type AttachDeps, detachEndpoint, withdrawAbandoned } from './attach.ts'
 import { Backends } from './backends.ts';
 import { BalanceWatch } from './balance-watch.ts';
 import type { Config, Paths } from './config.ts';
+import { Dns } from './dns.ts';
+import { readDown, writeDown } from './dns-files.ts';
 import { Drift } from './drift.ts';
 import { DropWatch } from './drops.ts';
 import { Encryption } from './encryption.ts';
@@ -35,6 +37,7 @@ import { Membership } from './membership.ts';
 import { Queue } from './queue.ts';
 import { Reconciler } from './reconcile.ts';
 import { Recovery } from './recover.ts';
+import { ResolvConf } from './resolv-conf.ts';
 import { Serial } from './serial.ts';
 import { ApiServer, type Method } from './server.ts';
 import { HostSysctls } from './sysctls.ts';
@@ -57,6 +60,7 @@ export class Agent {
   readonly recovery: Recovery;
   readonly encryption: Encryption;
   readonly dropWatch: DropWatch;
+  readonly dns: Dns;
   readonly startedAt = new Date().toISOString();
   /** What the last passes did, for `status`. */
   readonly passes: { lastAt: string | null; ok: boolean; driftFixed: number; lastError: string | null } = {
@@ -67,6 +71,7 @@ export class Agent {
   };
   readonly #paths: Paths;
   readonly #sysctls: HostSysctls;
+  readonly #resolvConf: ResolvConf;
   readonly #backends: Backends;
   readonly #drift: Drift;
   #balance: BalanceWatch | undefined;
@@ -102,6 +107,8 @@ export class Agent {
       (key, error, retry) => this.#failed(key, error, retry),
     );
     this.#sysctls = new HostSysctls(join(paths.stateDir, 'sysctls.json'));
+    this.#resolvConf = new ResolvConf(config.node.id, log);
+    this.dns = new Dns(paths, boot, log);
     this.#drift = new Drift(
       this.kernel,
       wanted,
@@ -131,6 +138,7 @@ export class Agent {
       membership: new Membership(this.store, this.mirror, this.queue, config.node.id),
       encryption: this.encryption,
       isDown: (node) => this.isDown(node),
+      namesServed: (network) => this.dns.serves(network),
     };
     this.ended = new Promise((resolve, reject) => {
       this.#end = { resolve, reject };
@@ -183,6 +191,7 @@ export class Agent {
     this.#lock = await takeLock();
     for (const dir of [this.#paths.stateDir, this.#paths.runDir]) mkdirSync(dir, { recursive: true, mode: 0o700 });
     leaveNoDump();
+    this.dns.want();
   }
 
   /** Leaves the kernel as it is: restarts and upgrades lose no packet. */
@@ -196,6 +205,7 @@ export class Agent {
     this.dropWatch.stop();
     this.#balance?.stop();
     await this.encryption.stop();
+    this.dns.stop();
     for (const timer of this.#timers) clearInterval(timer);
     await this.recovery.stop();
     await this.queue.close();
@@ -250,8 +260,10 @@ export class Agent {
     this.#lease = new Lease(this.store, node, this.log, (error) => this.#end.reject(error));
     this.#health = new Health(
       () => this.#peers(),
+      readDown(this.#paths.runDir),
       (nodes) => this.#rebalance(nodes),
     );
+    this.#resolvConf.sync(this.view);
     this.mirror.onChange((change) => this.#changed(change));
     this.recovery.watch(() => this.#removed());
     this.#drift.watch('', 'node');
@@ -286,6 +298,7 @@ export class Agent {
 
   /** One endpoint's change costs one endpoint's work; a change to a node or network concerns whole networks. */
   #changed(change: Parameters<Parameters<Mirror['onChange']>[0]>[0]): void {
+    this.#resolvConf.changed(this.view, change);
     if (change.scope === 'registry') {
       this.encryption.update(this.view, change.reset === true);
       const network = change.change?.kind === 'network' ? change.change : undefined;
@@ -405,8 +418,9 @@ export class Agent {
     return this.down.has(node);
   }
 
-  /** Backends of hosts that died get nothing any more, those that came back do. */
+  /** Backends of hosts that died get nothing any more, those that came back do; and their names go and come. */
   #rebalance(nodes: readonly NodeId[]): void {
+    writeDown(this.#paths.runDir, this.down);
     for (const [id, { endpoints }] of this.view.followed) {
       const concerned = [...endpoints.values()].filter(({ node }) => nodes.includes(node));
       const services = new Set(concerned.flatMap(({ backend }) => backend?.service ?? []));

@@ -34,6 +34,8 @@ export type AttachDeps = {
   encryption: Encryption;
   /** Does this node find that one dead? */
   isDown: (node: NodeId) => boolean;
+  /** Resolves when endpoints of a network here can ask for names, or it is clear that they cannot yet. */
+  namesServed: (network: NetworkId) => Promise<void>;
 };
 
 /**
@@ -117,7 +119,7 @@ async function attachHere(
     const keys = reconciler.keysFor(network.id, keysOfEndpoint(endpoint.node, undefined, endpoint));
     await Promise.all(keys.map((key) => queue.done(key)));
     // The first one here: the host has to let the network out.
-    if (keys.includes(network.id)) await queue.done('node');
+    if (keys.includes(network.id)) await Promise.all([queue.done('node'), deps.namesServed(network.id)]);
     await deps.encryption.agreed(network, (node) => !deps.isDown(node));
     if (!here()) throw removed(network, endpoint);
     if (signal.aborted) throw new WarrenError('agent_unreachable', 'the caller hung up');

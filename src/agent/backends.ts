@@ -57,10 +57,13 @@ export class Backends {
   /** One endpoint has changed, has come or has gone. */
   look(network: NetworkId, id: EndpointId): void {
     const found = this.#find(network, id);
-    if (!found || found.endpoint.state === 'starting') return this.#end(id);
+    const draining = found?.endpoint.state === 'draining';
+    const checked = found?.endpoint.state === 'ready' && found.service.health.check !== 'none';
+    if (!found || !(draining || checked)) {
+      this.#end(id);
+      return;
+    }
     const { endpoint, service } = found;
-    const draining = endpoint.state === 'draining';
-    if (!draining && service.health.check === 'none') return this.#end(id);
     // What it found out itself is no reason to begin again.
     const { healthy: _, ...backend } = endpoint.backend ?? { healthy: true };
     const spec = JSON.stringify([draining, draining ? backend : service.health, service.ports, endpoint.born]);

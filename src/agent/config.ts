@@ -1,5 +1,5 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
 import * as z from 'zod';
 import { ciphers } from '../keys/cipher.ts';
@@ -8,6 +8,7 @@ import { WarrenError } from '../model/error.ts';
 import type { NodeId } from '../model/id.ts';
 import { idPattern } from '../model/id.ts';
 import { configPathOf } from './config-path.ts';
+import { writePrivate } from './private-file.ts';
 
 /** Where things are on this host. */
 export type Paths = { config: string; stateDir: string; runDir: string; socket: string };
@@ -114,16 +115,4 @@ export function writeConfig(path: string, config: Config): void {
     path,
     `# warren: this host's place in its cluster. May hold the store's password: keep it 0600.\n${stringify(config)}`,
   );
-}
-
-/** Whole or not at all, 0600, its directory 0700 where we make it. */
-export function writePrivate(path: string, content: string | Uint8Array): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const fresh = `${path}.${process.pid}`;
-  try {
-    writeFileSync(fresh, content, { mode: 0o600 });
-    renameSync(fresh, path);
-  } finally {
-    rmSync(fresh, { force: true });
-  }
 }

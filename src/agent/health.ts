@@ -18,18 +18,21 @@ const closedPort = 9;
  *   up ──lease lapses──► stale ──3 probes unanswered──► down      any answer or renewed lease leads back
  */
 export class Health {
-  readonly #unanswered = new Map<NodeId, number>();
+  readonly #unanswered: Map<NodeId, number>;
   /** Those found dead; another set when that changes. */
-  #down: ReadonlySet<NodeId> = new Set();
+  #down: ReadonlySet<NodeId>;
   readonly #changed: (nodes: readonly NodeId[]) => void;
   readonly #timer: NodeJS.Timeout;
   #probing = false;
 
-  /** `changed`: these were found dead, or alive again. */
+  /** `known`: whom the agent before found dead. `changed`: these were found dead, or alive again. */
   constructor(
     peers: () => Promise<readonly { node: Node; lease: Lease | undefined }[]>,
+    known: ReadonlySet<NodeId>,
     changed: (nodes: readonly NodeId[]) => void,
   ) {
+    this.#unanswered = new Map([...known].map((node) => [node, enough]));
+    this.#down = known;
     this.#changed = changed;
     this.#timer = setInterval(() => void this.#round(peers), everyMs);
     this.#timer.unref();

@@ -10,12 +10,14 @@ import { guardTable, isOurNamespace, tableName, vxlan } from '../plan/names.ts';
 import { openStore } from '../store/redis.ts';
 import type { Config, Paths } from './config.ts';
 import { readConfig } from './config.ts';
+import { endDns } from './dns.ts';
 import { bootId } from './facts.ts';
 import { endHolder } from './holder.ts';
 import { readIpsec, tidyOps, unguardOps } from './ipsec.ts';
 import { takeLock } from './lock.ts';
 import { stopManagedStore } from './managed-store.ts';
 import { AgentClient } from './protocol.ts';
+import { removeResolvConfs } from './resolv-conf.ts';
 import { HostSysctls } from './sysctls.ts';
 
 export type LeaveResult = { left: boolean; node: string | null; warnings: string[] };
@@ -33,6 +35,9 @@ export async function leaveHost(paths: Paths, force: boolean): Promise<LeaveResu
   const kernel = openKernel();
   try {
     if (config) await withdraw(config, force, warnings);
+    // Its sockets keep our namespaces alive.
+    await endDns(paths.runDir, bootId());
+    if (config) removeResolvConfs(config.node.id);
     await cleanKernel(kernel, new HostSysctls(join(paths.stateDir, 'sysctls.json')));
     await endHolder(paths.runDir, bootId());
     if (config?.managedStore) await stopManagedStore(paths, true);

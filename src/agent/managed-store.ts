@@ -7,7 +7,7 @@ import { WarrenError } from '../model/error.ts';
 import type { Ip } from '../model/ip.ts';
 import { familyOf } from '../model/ip.ts';
 import type { Paths } from './config.ts';
-import { writePrivate } from './config.ts';
+import { writePrivate } from './private-file.ts';
 
 const run = promisify(execFile);
 export const managedStorePort = 7651;

@@ -16,6 +16,7 @@ import { featuresOf } from './features.ts';
 import { encryptionOf, identityOf, pairReports } from './pair-report.ts';
 import { text, unlessAbsent } from './params.ts';
 import { protocolVersion } from './protocol.ts';
+import { resolveName } from './resolve.ts';
 import type { Method } from './server.ts';
 import { serviceMethods } from './service-methods.ts';
 import { version } from './version.ts';
@@ -90,6 +91,10 @@ export function methodsOf(agent: Agent): Readonly<Record<string, Method>> {
       return { ...endpointJson(view(), endpoint), born: endpoint.born, local: endpoint.node === agent.config.node.id };
     },
 
+    resolve: async (params) => {
+      const from = params.from === undefined ? undefined : text(params, 'from');
+      return resolveName(agent, await fresh(), text(params, 'name'), from);
+    },
     ...serviceMethods(agent),
 
     'node.list': async () => {
@@ -206,7 +211,7 @@ function knownEndpoint({ view, frozen }: Mirror, id: string): Endpoint | undefin
 }
 
 async function status(agent: Agent) {
-  const { store, mirror, passes, queue, encryption, dropWatch } = agent;
+  const { dns, store, mirror, passes, queue, encryption, dropWatch } = agent;
   const view = mirror.view;
   const node = view?.nodes.get(agent.config.node.id);
   const leases = store.connected ? await store.leases().catch(() => []) : [];
@@ -238,6 +243,12 @@ async function status(agent: Agent) {
       holder: holderJson(encryption),
       peers: await pairReports(agent.kernel, encryption),
       drops: dropWatch.drops,
+    },
+    dns: {
+      up: dns.pid !== undefined,
+      pid: dns.pid ?? null,
+      networks: dns.serving.length,
+      trouble: dns.trouble ?? null,
     },
     kernel: { features: await featuresOf(agent.kernel) },
     warnings: dropWatch.drops.map(warningOf),

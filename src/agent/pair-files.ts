@@ -4,7 +4,7 @@ import type { Ends, PairState } from '../keys/pair.ts';
 import { formatSession, parseSession } from '../keys/session.ts';
 import type { NodeId } from '../model/id.ts';
 import { Secret } from '../model/secret.ts';
-import { writePrivate } from './config.ts';
+import { writePrivate } from './private-file.ts';
 
 /** statfs(2): tmpfs, ramfs. */
 const inMemory: readonly number[] = [0x01021994, 0x858458f6];

@@ -8,7 +8,7 @@ import { judgeIdentity } from '../keys/pin.ts';
 import { WarrenError } from '../model/error.ts';
 import type { NodeId } from '../model/id.ts';
 import { idPattern } from '../model/id.ts';
-import { writePrivate } from './config.ts';
+import { writePrivate } from './private-file.ts';
 
 const shape = z.record(
   z.string().regex(idPattern),

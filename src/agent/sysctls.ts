@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
-import { writePrivate } from './config.ts';
+import { writePrivate } from './private-file.ts';
 
 /** What the host's own sysctls were before warren set them, kept on disk so that `leave` can put them back. */
 export class HostSysctls {

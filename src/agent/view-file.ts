@@ -1,8 +1,8 @@
 import { appendFileSync, closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ViewLog } from '../store/mirror.ts';
-import { writePrivate } from './config.ts';
 import type { Log } from './log.ts';
+import { writePrivate } from './private-file.ts';
 
 const smallest = 1 << 20;
 

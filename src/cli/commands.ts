@@ -18,6 +18,7 @@ export const commands = [
   ),
   verb('agent', 'run the agent in the foreground', () => import('./commands/agent.ts')),
   verb('sync', 'make this host what it should be, once', () => import('./commands/sync.ts')),
+  verb('dns', 'serve names in the foreground; the agent does it otherwise', () => import('./commands/dns.ts')),
   verb('status', 'this host at a glance', () => import('./commands/status.ts')),
   verb('rekey [node]', 'agree on new keys with a host, or with all', () => import('./commands/rekey.ts')),
   verb('node ls', 'list hosts', () => import('./commands/node-ls.ts')),
@@ -42,6 +43,7 @@ export const commands = [
     'run a command in an endpoint’s network namespace: -- CMD…',
     () => import('./commands/endpoint-exec.ts'),
   ),
+  verb('resolve <name>', 'what a name means to endpoints', () => import('./commands/resolve.ts')),
   verb(
     'service create <name>',
     'make a service: one virtual IP for many backends',

@@ -1,3 +1,4 @@
+import { dnsOf } from '../model/dns.ts';
 import type { Endpoint } from '../model/endpoint.ts';
 import { gatewayOf } from '../model/ip.ts';
 import type { Network } from '../model/network.ts';
@@ -51,10 +52,7 @@ export function endpointJson(view: View, endpoint: Endpoint) {
       : null,
     state,
     vtep: node?.underlay ?? null,
-    dns: {
-      nameservers: network?.subnets.map(gatewayOf) ?? [],
-      search: network ? [`${network.name}.warren`, 'warren'] : [],
-    },
+    dns: network ? dnsOf(network) : { nameservers: [], search: [] },
     labels,
     createdAt,
   };

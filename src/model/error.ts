@@ -14,6 +14,7 @@ export const exitCodes = {
   network_not_found: 3,
   endpoint_not_found: 3,
   node_not_found: 3,
+  name_not_found: 3,
   service_not_found: 3,
   netns_not_found: 3,
   pid_not_found: 3,

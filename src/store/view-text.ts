@@ -44,8 +44,8 @@ export function readView(text: string): { view: View; entries: readonly Entry[] 
   if (!view) return undefined;
   const entries: Entry[] = [];
   for (const line of rest) {
-    const entry = parse(line);
-    if (!isEntry(entry)) break;
+    const entry = readEntry(line);
+    if (!entry) break;
     entries.push(entry);
   }
   return { view, entries };
@@ -85,6 +85,12 @@ function byId<Value extends { id: string }>(
     found.set(value.id, value as Value);
   }
   return found;
+}
+
+/** undefined: it is none, or cut short. */
+export function readEntry(line: string): Entry | undefined {
+  const entry = parse(line);
+  return isEntry(entry) ? entry : undefined;
 }
 
 function isEntry(value: unknown): value is Entry {

@@ -65,6 +65,7 @@ async function setup() {
     membership: new Membership(store, mirror, queue, node.id),
     encryption: { require: () => {}, agreed: async () => {} },
     isDown: () => false,
+    namesServed: async () => {},
   } as unknown as AttachDeps;
   const attach = (netns: number, fields: object = {}) =>
     attachEndpoint(deps, { network: 'app', netns: `/run/netns/c${netns}`, ...fields }, never);

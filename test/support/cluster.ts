@@ -33,6 +33,7 @@ export type Status = {
     drops: readonly Drops[];
   };
   warnings: readonly string[];
+  dns: { up: boolean; pid: number | null; networks: number; trouble: string | null };
   kernel: { features: Record<string, boolean> };
   agent: { pid: number };
 };

@@ -1,8 +1,11 @@
+import type { Writable } from 'node:stream';
 import type { EndpointJson } from '../../control/present.ts';
+import { resolvConf } from '../../model/dns.ts';
 import { WarrenError } from '../../model/error.ts';
 import { ask } from '../ask.ts';
 import { child } from '../child.ts';
 import { command } from '../command.ts';
+import { ownMounts, ownNames } from '../inside.ts';
 
 export default command({
   options: (yargs) =>
@@ -21,6 +24,14 @@ export default command({
         `run it there`,
       );
     }
-    return child('nsenter', [`--net=${endpoint.netns}`, '--', ...argv]).status;
+    const script = `${ownNames}; exec "$@"`;
+    const inside = ['unshare', ...ownMounts, 'sh', '-c', script, 'sh', ...argv];
+    const { process, status } = child('nsenter', [`--net=${endpoint.netns}`, '--', ...inside], {
+      stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
+    });
+    const names = process.stdio[3] as Writable;
+    names.on('error', () => {}); // it has ended; its status tells
+    names.end(resolvConf(endpoint.dns));
+    return status;
   },
 });

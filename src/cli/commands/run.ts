@@ -1,14 +1,16 @@
 import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
 import type { EndpointJson } from '../../control/present.ts';
+import { resolvConf } from '../../model/dns.ts';
 import { WarrenError } from '../../model/error.ts';
 import { ask, given } from '../ask.ts';
 import { child } from '../child.ts';
 import { command } from '../command.ts';
+import { ownMounts, ownNames } from '../inside.ts';
 import { fail } from '../output.ts';
 
 /** Says when the namespace is there (fd 4), waits for the word that it is attached (fd 3), and becomes the command. */
-const gate = 'echo >&4; read -r go <&3 || exit 125; exec 3<&- 4>&-; exec "$@"';
+const gate = `echo >&4; read -r go <&3 || exit 125; ${ownNames} 4>&-; exec "$@"`;
 
 export default command({
   options: (yargs) =>
@@ -47,7 +49,8 @@ async function runAttached(
     env.map((word) => [word.split('=', 1)[0] ?? '', word.slice(word.indexOf('=') + 1)]),
   );
   // The command must not outlive us unattended: its namespace goes with it, and the agent sees that.
-  const started = child('setpriv', ['--pdeathsig', 'KILL', 'unshare', '--net', 'sh', '-c', gate, 'sh', ...argv], {
+  const inside = ['unshare', '--net', ...ownMounts, 'sh', '-c', gate, 'sh', ...argv];
+  const started = child('setpriv', ['--pdeathsig', 'KILL', ...inside], {
     env: { ...process.env, ...variables },
     stdio: ['inherit', 'inherit', 'inherit', 'pipe', 'pipe'],
   });
@@ -71,7 +74,7 @@ async function runAttached(
     await started.status;
     throw error;
   }
-  go.end('go\n');
+  go.end(`go\n${resolvConf(endpoint.dns)}`);
   const status = await started.status;
   await ask(args, 'endpoint.detach', { endpoint: endpoint.id, ifExists: true });
   return status;
