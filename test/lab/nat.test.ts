@@ -156,7 +156,7 @@ test('and when only the other side has something to say: new keys show where the
   const { b } = hosts;
   const gap = await gapWhile(b, 'a1', async () => void (await forget()));
   console.log(`${gap} ms without an answer`);
-  assert.ok(gap < 15_000, `${gap} ms`);
+  assert.ok(gap < 18_000, `${gap} ms: before the next keepalive would tell`);
 });
 
 test('both behind NATs, of which one can be reached', async () => {
