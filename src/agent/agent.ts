@@ -168,8 +168,8 @@ export class Agent {
     this.#lock = await takeLock();
     for (const dir of [this.#paths.stateDir, this.#paths.runDir]) mkdirSync(dir, { recursive: true, mode: 0o700 });
     leaveNoDump();
-    this.dns.want();
     this.#api = await ApiServer.listen(this.#paths.socket, methods);
+    this.dns.want();
     this.log.info('agent started', { node: this.config.node.name, socket: this.#paths.socket, store: this.store.url });
     void this.#join();
   }

@@ -90,7 +90,7 @@ export class Host {
         const { store, reconcile } = status;
         return store.connected && store.synced && !store.frozen && reconcile.pending === 0 && reconcile.ok && status;
       },
-      { what: `the agent on ${this.name} to settle`, timeout: 30_000 },
+      { what: `the agent on ${this.name} to settle`, timeout: 60_000 },
     );
   }
 
