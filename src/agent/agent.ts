@@ -175,6 +175,7 @@ export class Agent {
   async start(methods: Readonly<Record<string, Method>>): Promise<void> {
     await this.#prepare();
     this.#api = await ApiServer.listen(this.#paths.socket, methods);
+    this.dns.want();
     this.log.info('agent started', { node: this.config.node.name, socket: this.#paths.socket, store: this.store.url });
     void this.#join();
   }
@@ -182,6 +183,7 @@ export class Agent {
   /** For `sync --once`: joins, and makes one whole pass over everything. */
   async runOnce(): Promise<void> {
     await this.#prepare();
+    this.dns.want();
     await this.#takeOver();
     await this.passAll();
     await this.encryption.allAgreed();
@@ -191,7 +193,6 @@ export class Agent {
     this.#lock = await takeLock();
     for (const dir of [this.#paths.stateDir, this.#paths.runDir]) mkdirSync(dir, { recursive: true, mode: 0o700 });
     leaveNoDump();
-    this.dns.want();
   }
 
   /** Leaves the kernel as it is: restarts and upgrades lose no packet. */
