@@ -4,24 +4,23 @@ import { join } from 'node:path';
 import type { Kernel } from '../kernel/kernel.ts';
 import { openKernel } from '../kernel/native.ts';
 import type { News, Policy } from '../kernel/state.ts';
-import type { Endpoint } from '../model/endpoint.ts';
 import { WarrenError } from '../model/error.ts';
-import type { NetworkId, NodeId } from '../model/id.ts';
+import type { NodeId } from '../model/id.ts';
 import type { Network } from '../model/network.ts';
 import type { Node } from '../model/node.ts';
 import { localOf } from '../model/node.ts';
 import type { View } from '../model/view.ts';
 import { guard } from '../plan/desired/guard.ts';
-import { hasIngress } from '../plan/desired/ingress.ts';
 import { covers } from '../plan/diff.ts';
 import type { Key } from '../plan/key.ts';
-import { keysOfEndpoint, keysOfService, partsOf, serviceKey } from '../plan/key.ts';
+import { partsOf } from '../plan/key.ts';
 import { Mirror } from '../store/mirror.ts';
 import { openStore } from '../store/redis.ts';
 import type { Store, Lease as StoreLease } from '../store/store.ts';
 import { type AttachDeps, detachEndpoint, withdrawAbandoned } from './attach.ts';
 import { Backends } from './backends.ts';
 import { BalanceWatch } from './balance-watch.ts';
+import { Changes } from './changes.ts';
 import type { Config, Paths } from './config.ts';
 import { Dns } from './dns.ts';
 import { readDown, writeDown } from './dns-files.ts';
@@ -73,6 +72,7 @@ export class Agent {
   readonly #sysctls: HostSysctls;
   readonly #resolvConf: ResolvConf;
   readonly #backends: Backends;
+  readonly #changes: Changes;
   readonly #drift: Drift;
   #balance: BalanceWatch | undefined;
   readonly #timers: NodeJS.Timeout[] = [];
@@ -140,6 +140,11 @@ export class Agent {
       isDown: (node) => this.isDown(node),
       namesServed: (network) => this.dns.serves(network),
     };
+    const { membership } = this.deps;
+    this.#changes = new Changes({
+      ...{ mirror: this.mirror, queue: this.queue, reconciler: this.reconciler, membership, log },
+      ...{ encryption: this.encryption, backends: this.#backends, self: () => this.self },
+    });
     this.ended = new Promise((resolve, reject) => {
       this.#end = { resolve, reject };
     });
@@ -221,7 +226,7 @@ export class Agent {
 
   /** Every key there is, each looked at as a whole; settles when all are done. */
   async passAll(): Promise<void> {
-    await Promise.all(this.#keys().map((key) => this.queue.done(key)));
+    await Promise.all(this.#changes.keys().map((key) => this.queue.done(key)));
   }
 
   /** Until the store answers, the kernel stays as it was found. */
@@ -262,10 +267,13 @@ export class Agent {
     this.#health = new Health(
       () => this.#peers(),
       readDown(this.#paths.runDir),
-      (nodes) => this.#rebalance(nodes),
+      (nodes) => this.#healthChanged(nodes),
     );
     this.#resolvConf.sync(this.view);
-    this.mirror.onChange((change) => this.#changed(change));
+    this.mirror.onChange((change) => {
+      this.#resolvConf.changed(this.view, change);
+      this.#changes.heard(change);
+    });
     this.recovery.watch(() => this.#removed());
     this.#drift.watch('', 'node');
     this.#balance = new BalanceWatch(
@@ -274,13 +282,13 @@ export class Agent {
       (network, why) => this.#suspect(network, why),
     );
     this.#backends.lookAll();
-    this.#enterPublished();
+    this.#changes.enterPublished();
     const resync = this.config.resync ?? resyncSeconds;
     if (resync > 0)
       this.#timers.push(
         setInterval(() => {
-          for (const key of this.#keys()) this.queue.add(key);
-          this.#enterPublished();
+          for (const key of this.#changes.keys()) this.queue.add(key);
+          this.#changes.enterPublished();
           this.encryption.resync();
           void this.#refreshFacts();
         }, resync * 1000),
@@ -291,43 +299,6 @@ export class Agent {
       () => this.log.info('this host is as wished', { ms: Math.round(performance.now() - began) }),
       () => {}, // the queue has said what, and tries again
     );
-  }
-
-  #keys(): Key[] {
-    return ['node', ...(this.mirror.view?.followed.keys() ?? [])];
-  }
-
-  /** One endpoint's change costs one endpoint's work; a change to a node or network concerns whole networks. */
-  #changed(change: Parameters<Parameters<Mirror['onChange']>[0]>[0]): void {
-    this.#resolvConf.changed(this.view, change);
-    if (change.scope === 'registry') {
-      this.encryption.update(this.view, change.reset === true);
-      const network = change.change?.kind === 'network' ? change.change : undefined;
-      if (network && !network.value) this.mirror.unfollow(network.id);
-      for (const key of network ? (['node', network.id] as const) : this.#keys()) this.queue.add(key);
-      this.#enterPublished();
-    } else if (change.change?.kind === 'service') {
-      const followed = this.view.followed.get(change.scope);
-      const keys = followed ? keysOfService(this.config.node.id, change.change.id, followed) : [];
-      for (const key of this.reconciler.keysFor(change.scope, keys)) this.queue.add(key);
-      this.#backends.lookAll(change.scope);
-      if (followed && followed.network.published.length > 0) this.queue.add('node');
-    } else if (change.change?.kind === 'endpoint') {
-      this.#backends.look(change.scope, change.change.id);
-      const before = change.previous as Endpoint | undefined;
-      const keys =
-        before || change.change.value ? keysOfEndpoint(this.config.node.id, before, change.change.value) : [];
-      for (const key of this.reconciler.keysFor(change.scope, keys)) this.queue.add(key);
-      // The store took a wish after its attach had failed for want of an answer: the whole pass withdraws it.
-      const { value } = change.change;
-      const late = value?.node === this.config.node.id && value.state === 'starting';
-      if (late && !this.deps.membership.entering(change.scope)) this.queue.add(change.scope);
-      // Another node may have detached the last one here.
-      if (!value && before?.node === this.config.node.id) this.#partSoon(change.scope, this.view);
-    } else {
-      for (const key of ['node', change.scope] as const) this.queue.add(key);
-      this.#backends.lookAll(change.scope);
-    }
   }
 
   async #reconcile(key: Key): Promise<void> {
@@ -360,7 +331,7 @@ export class Agent {
       void withdrawAbandoned(this.deps, network).catch((error) =>
         this.log.warn('withdrawing failed', { error: (error as Error).message }),
       );
-    if (network && !part && gone.length === 0 && !this.reconciler.built.has(network)) this.#partSoon(network, view);
+    if (network && !part && gone.length === 0 && !this.reconciler.built.has(network)) this.#changes.partSoon(network);
   }
 
   /** What is not frozen and lacks this node is the cluster without it. Only a person brings it back. */
@@ -373,25 +344,6 @@ export class Agent {
         'to come back: warren init; to take what is left off this host: warren leave',
       ),
     );
-  }
-
-  /** Published ports are open on every node; of networks in clear, not on one behind a NAT. */
-  #enterPublished(): void {
-    for (const network of this.view.networks.values()) {
-      if (!hasIngress(network) || network.members.includes(this.config.node.id)) continue;
-      if (this.self.local && !network.encrypted) continue;
-      void this.deps.membership
-        .enter(network)
-        .catch((error) => this.log.warn('joining a network failed', { error: (error as Error).message }));
-    }
-  }
-
-  /** A membership without endpoints is left over from a crash between two steps. */
-  #partSoon(id: NetworkId, view: View): void {
-    if (!view.followed.has(id)) return;
-    void this.deps.membership
-      .leaveIfEmpty(id)
-      .catch((error) => this.log.warn('leaving a network failed', { error: (error as Error).message }));
   }
 
   async #forwardingBefore(view: View): Promise<Record<string, string>> {
@@ -419,15 +371,10 @@ export class Agent {
     return this.down.has(node);
   }
 
-  /** Backends of hosts that died get nothing any more, those that came back do; and their names go and come. */
-  #rebalance(nodes: readonly NodeId[]): void {
+  /** Names and balancing leave out hosts that are dead. */
+  #healthChanged(nodes: readonly NodeId[]): void {
     writeDown(this.#paths.runDir, this.down);
-    for (const [id, { endpoints }] of this.view.followed) {
-      const concerned = [...endpoints.values()].filter(({ node }) => nodes.includes(node));
-      const services = new Set(concerned.flatMap(({ backend }) => backend?.service ?? []));
-      for (const service of services)
-        for (const key of this.reconciler.keysFor(id, [serviceKey(id, service)])) this.queue.add(key);
-    }
+    this.#changes.rebalance(nodes);
   }
 
   async #peers(): Promise<{ node: Node; lease: StoreLease | undefined }[]> {

@@ -47,3 +47,27 @@ export async function serving(host: Host, service: string, count: number): Promi
     { what: `${count} backends of ${service} on ${host.name}` },
   );
 }
+
+export type Load = { count: number; failed: string[]; seconds: number; outages: [number, number][] };
+
+/** New connections from a namespace, one after the other, while something happens. */
+export async function underLoad(
+  host: Host,
+  netns: string,
+  address: string,
+  port: number,
+  happens: () => Promise<void>,
+): Promise<Load> {
+  const output: string[] = [];
+  const job = host.guest.spawn(
+    `exec ip netns exec ${netns} python3 ${project}/test/support/load.py ${address} ${port}`,
+    { onStdout: (data) => output.push(data.toString()) },
+  );
+  try {
+    await happens();
+  } finally {
+    job.end();
+    await job.done;
+  }
+  return JSON.parse(output.join('')) as Load;
+}
