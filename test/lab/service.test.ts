@@ -13,7 +13,8 @@ import { Cluster, type Host } from '../support/cluster.ts';
 import { askFrom, serve, serving } from '../support/service.ts';
 import { waitFor } from '../support/wait.ts';
 
-for (const brNetfilter of [false, true]) {
+// With br_netfilter bridged frames would pass the IP hooks, and the twin would fail: the harder case.
+for (const brNetfilter of process.env.WARREN_LONG ? [true, false] : [true]) {
   describe(`services, br_netfilter ${brNetfilter ? 'on' : 'off'}`, () => {
     let cluster: Cluster;
     let service: ServiceJson;
