@@ -56,10 +56,10 @@ async function dig(words: string, netns = 'a1', host = cluster.a): Promise<Dug> 
 
 const dns = async (host: Host) => (await host.ask<Status>('status')).result?.dns ?? assert.fail(host.name);
 
-/** A query every 10 ms from a1. */
+/** A query every 20 ms from a1. */
 async function asking(name: string): Promise<Job> {
   const script = join(project, 'test/support/asker.mjs');
-  const job = cluster.a.guest.spawn(`exec ip netns exec a1 ${process.execPath} ${script} 10.9.0.1 ${name} 10`);
+  const job = cluster.a.guest.spawn(`exec ip netns exec a1 ${process.execPath} ${script} 10.9.0.1 ${name} 20`);
   await waitFor(() => job.stdout.includes('asking'), { what: 'questions' });
   return job;
 }
@@ -219,7 +219,7 @@ describe('it goes on', () => {
     await sleep(300);
     const { sent, answered, failed, slowest, addresses } = await asked(job);
     console.log(`${sent} questions, ${answered} answers, the slowest after ${slowest.toFixed(1)} ms`);
-    assert.ok(sent > 150);
+    assert.ok(sent > 50);
     assert.deepEqual([answered, failed, addresses], [sent, 0, [b1.addresses[0]]]);
     assert.equal((await dns(a)).pid, before.pid, 'the same process');
   });
@@ -302,8 +302,9 @@ describe('where it is', () => {
         'x1',
         'bash',
         '-c',
-        'exec 5<>/dev/tcp/10.7.0.1/53; sleep 100',
+        'exec 5<>/dev/tcp/10.7.0.1/53; echo; sleep 100',
       ]);
+      await waitFor(() => open.stdout, { what: 'a connection' });
       await a.ask('endpoint.detach', { endpoint: endpoint.id });
       await waitFor(async () => !(await inside()).stdout.match(/warren-1048578|wup1048578/), {
         what: 'the network to be gone',
