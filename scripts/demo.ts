@@ -9,8 +9,10 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { styleText } from 'node:util';
 import type { EndpointJson, NetworkJson } from '../src/control/present.ts';
+import type { ServiceJson } from '../src/control/present-service.ts';
 import { serve } from '../test/lab/daemon.ts';
 import { Cluster } from '../test/support/cluster.ts';
+import { askFrom, serve as serveIn, serving } from '../test/support/service.ts';
 import { waitFor } from '../test/support/wait.ts';
 
 const keep = process.argv.includes('--keep');
@@ -84,6 +86,31 @@ try {
   say(`${bold('on the wire between the hosts, meanwhile')}
     ESP ${seen('ip proto 50')} packets, VXLAN in clear ${seen('udp port 4789 or udp port 4790')}`);
   say(`\n${await made.b.guest.ok('warren node ls')}`);
+
+  const web = await step<ServiceJson>(
+    'a service: warren service create web --network app --port 80:8080; a2 and b2 are its backends, on two hosts',
+    async () => {
+      const service = await made.a.json<ServiceJson>('service create web --network app --port 80:8080');
+      for (const host of [made.a, made.b]) {
+        await serveIn(host, `${host.name}2`, 8080);
+        await made.a.json(`service add web ${host.name}2`);
+      }
+      await serving(made.c, 'web', 2);
+      return service;
+    },
+    ({ vips }) => `virtual IPs ${vips.join(' and ')}`,
+  );
+  await step(
+    'c1 calls the virtual IPs twenty times each, and each server says whom it saw',
+    async () => {
+      const answers = await Promise.all(web.vips.map((vip) => askFrom(made.c, 'c1', vip, 80, 'tcp', 20)));
+      return answers.map(({ servers, seen, failed }) => {
+        const spread = Object.entries(servers).map(([name, count]) => `${name} answered ${count}`);
+        return `${spread.join(', ')}, failed ${failed.length}; the servers saw ${seen.join(', ')}`;
+      });
+    },
+    (lines) => lines.join('\n    '),
+  );
 
   await step(
     'a container leaves: warren detach c2',

@@ -20,6 +20,7 @@
 #include "addon/events.h"
 #include "addon/worker.h"
 #include "ops/bind.h"
+#include "ops/diag.h"
 
 namespace warren::addon {
 
@@ -264,6 +265,13 @@ Napi::Value Namespaces(const Napi::CallbackInfo& info) {
                          });
 }
 
+bool ToPort(Napi::Value value, uint16_t* port) {
+  const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : -1;
+  if (!(number >= 0 && number <= 65535)) return false;
+  *port = static_cast<uint16_t>(number);
+  return number == *port;
+}
+
 // socket(netns, type, address, port): Promise<number>
 Napi::Value Socket(const Napi::CallbackInfo& info) {
   nl::Netns netns;
@@ -278,18 +286,31 @@ Napi::Value Socket(const Napi::CallbackInfo& info) {
   if (!info[2].IsString() || !ops::ParseIp(info[2].As<Napi::String>().Utf8Value(), &address)) {
     return Refuse(info.Env(), "address must be an IP address");
   }
-  const double port = info[3].IsNumber() ? info[3].As<Napi::Number>().DoubleValue() : -1;
-  if (!(port >= 0 && port <= 65535) || port != static_cast<uint16_t>(port)) {
-    return Refuse(info.Env(), "port must be an integer from 0 to 65535");
-  }
+  uint16_t port = 0;
+  if (!ToPort(info[3], &port)) return Refuse(info.Env(), "port must be an integer from 0 to 65535");
   auto fd = std::make_shared<nl::Fd>();
   return Of(info)->Start(
       [netns, transport = transport->second, address, port, fd](Workshop* workshop, Failed*) {
         return workshop->Inside(netns, [&](ops::Session*) {
-          return ops::Bind(transport, address, static_cast<uint16_t>(port), fd.get());
+          return ops::Bind(transport, address, port, fd.get());
         });
       },
       [fd](Napi::Env env) { return Napi::Number::New(env, fd->Release()); });
+}
+
+// connections(netns, port): Promise<number>
+Napi::Value Connections(const Napi::CallbackInfo& info) {
+  nl::Netns netns;
+  std::string error;
+  if (!ToNetns(info[0], &netns, &error)) return Refuse(info.Env(), error);
+  uint16_t port = 0;
+  if (!ToPort(info[1], &port) || port == 0) return Refuse(info.Env(), "port must be an integer from 1 to 65535");
+  auto count = std::make_shared<uint32_t>(0);
+  return Of(info)->Start(
+      [netns, port, count](Workshop* workshop, Failed*) {
+        return workshop->Inside(netns, [&](ops::Session*) { return ops::Connections(port, count.get()); });
+      },
+      [count](Napi::Env env) { return Napi::Number::New(env, *count); });
 }
 
 // watch(netns, nouns, listener: (gone: boolean, hint: Hint) => void): Promise<number>
@@ -392,6 +413,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("identify", Napi::Function::New(env, Identify, "identify"));
   exports.Set("namespaces", Napi::Function::New(env, Namespaces, "namespaces"));
   exports.Set("socket", Napi::Function::New(env, Socket, "socket"));
+  exports.Set("connections", Napi::Function::New(env, Connections, "connections"));
   exports.Set("close", Napi::Function::New(env, Close, "close"));
   exports.Set("encode", Napi::Function::New(env, Encode, "encode"));
   return exports;

@@ -190,14 +190,30 @@ ops::Sysctl ReadSysctl(Napi::Value value, const std::string& where, std::string*
   return sysctl;
 }
 
-// Checks `family` and gives the name.
-std::string ReadTableName(Fields* fields) {
-  std::string family, name;
-  fields->Read("family", &family);
-  if (fields->ok() && family != "inet") fields->Fail("family", "inet");
-  fields->Read("name", &name);
-  if (fields->ok() && !ops::ValidNftName(name)) fields->Fail("name", "a word nft takes for a name");
-  return name;
+// `family`, and the name in `field`.
+ops::NftTableId ReadTableId(Fields* fields, const char* field) {
+  ops::NftTableId id;
+  fields->Read("family", &id.family);
+  if (fields->ok() && id.family != "inet" && id.family != "netdev") fields->Fail("family", "inet or netdev");
+  fields->Read(field, &id.name);
+  if (fields->ok() && !ops::ValidNftName(id.name)) fields->Fail(field, "a word nft takes for a name");
+  return id;
+}
+
+ops::NftElements ReadElements(Fields* fields) {
+  ops::NftElements elements;
+  elements.table = ReadTableId(fields, "table");
+  fields->Read("set", &elements.set);
+  if (fields->ok() && !ops::ValidNftName(elements.set)) fields->Fail("set", "a word nft takes for a name");
+  const Napi::Value list = fields->Get("elements");
+  if (!fields->ok()) return elements;
+  if (!list.IsArray()) fields->Fail("elements", "an array of strings");
+  for (uint32_t i = 0; fields->ok() && i < list.As<Napi::Array>().Length(); ++i) {
+    const Napi::Value item = list.As<Napi::Array>().Get(i);
+    elements.elements.push_back(item.IsString() ? item.As<Napi::String>().Utf8Value() : "");
+    if (!ops::ValidNftElement(elements.elements.back())) fields->Fail("elements", "an array of single elements");
+  }
+  return elements;
 }
 
 std::string ReadNetnsName(Fields* fields, bool own) {
@@ -231,6 +247,7 @@ void FromLink(Napi::Env env, Napi::Object object, const ops::Link& link) {
   if (link.addr_gen_mode == IN6_ADDR_GEN_MODE_EUI64) object.Set("addrGenMode", "eui64");
   if (link.addr_gen_mode == IN6_ADDR_GEN_MODE_NONE) object.Set("addrGenMode", "none");
   SetIf(object, "tso", link.tso);
+  if (link.tx_dropped) object.Set("txDropped", static_cast<double>(*link.tx_dropped));
   if (link.vxlan) {
     Napi::Object vxlan = Napi::Object::New(env);
     vxlan.Set("vni", link.vxlan->vni);
@@ -377,11 +394,15 @@ bool ToOp(Napi::Value value, const std::string& where, bool own, ops::Op* out, s
   } else if (op == "nft.set") {
     ops::OpNftSet o;
     Fields table(get("table"), at("table"), error);
-    o.table.name = ReadTableName(&table);
+    o.table.id = ReadTableId(&table, "name");
     table.Read("text", &o.table.text);
     *out = std::move(o);
   } else if (op == "nft.del") {
-    *out = ops::OpNftDel{ReadTableName(&fields)};
+    *out = ops::OpNftDel{ReadTableId(&fields, "name")};
+  } else if (op == "nft.element.set") {
+    *out = ops::OpNftElementSet{ReadElements(&fields)};
+  } else if (op == "nft.element.del") {
+    *out = ops::OpNftElementDel{ReadElements(&fields)};
   } else if (op == "netns.add") {
     *out = ops::OpNetnsAdd{ReadNetnsName(&fields, own)};
   } else if (op == "netns.del") {
@@ -455,7 +476,7 @@ bool ToQuery(Napi::Value value, Query* query, std::string* error) {
   });
   list("nft", [&](Napi::Value item) {
     Fields table(item, "query.nft[]", error);
-    query->nft.push_back(ReadTableName(&table));
+    query->nft.push_back(ReadTableId(&table, "name"));
   });
   return error->empty();
 }
@@ -516,8 +537,8 @@ Napi::Object FromState(Napi::Env env, const State& state) {
                o.Set("value", sysctl.value);
              }));
   object.Set("nft", List(env, state.nft, [](O o, const ops::NftTable& table) {
-               o.Set("family", "inet");
-               o.Set("name", table.name);
+               o.Set("family", table.id.family);
+               o.Set("name", table.id.name);
                o.Set("text", table.text);
              }));
   return object;
@@ -557,12 +578,23 @@ Napi::Array FromExpired(Napi::Env env, const std::vector<ops::SaExpire>& expired
   });
 }
 
+Napi::Array FromMapped(Napi::Env env, const std::vector<ops::SaMapping>& mapped) {
+  return List(env, mapped, [](Napi::Object object, const ops::SaMapping& mapping) {
+    object.Set("dst", ops::ToText(mapping.id.dst));
+    object.Set("spi", mapping.id.spi);
+    object.Set("reqid", mapping.reqid);
+    object.Set("src", ops::ToText(mapping.src));
+    object.Set("sport", mapping.sport);
+  });
+}
+
 }  // namespace
 
 Napi::Object FromHint(Napi::Env env, const Hint& hint) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("news", FromNews(env, hint.news));
   object.Set("expired", FromExpired(env, hint.expired));
+  object.Set("mapped", FromMapped(env, hint.mapped));
   object.Set("vague", hint.vague);
   return object;
 }

@@ -19,7 +19,8 @@ namespace warren::addon {
 struct Query {
   bool links = false, addrs = false, routes = false, rules = false, neighs = false, fdb = false;
   bool sas = false, policies = false, xfrm_stat = false, ipvs = false;
-  std::vector<std::string> sysctls, nft;
+  std::vector<std::string> sysctls;
+  std::vector<ops::NftTableId> nft;
 };
 
 // What to do in one namespace.

@@ -92,6 +92,7 @@ ops::Sa ReadSa(Napi::Value value, const std::string& where, std::string* error) 
     data.Read("sport", &encap.sport);
     data.Read("dport", &encap.dport);
   }
+  fields.Read("keepalive", &sa.keepalive);
   if (fields.Has("soft")) sa.soft = ReadLimit(fields.Get("soft"), fields.Where("soft"), error);
   if (fields.Has("hard")) sa.hard = ReadLimit(fields.Get("hard"), fields.Where("hard"), error);
   if (fields.ok() && fields.Has("partial")) fields.Fail("partial", "absent: it was read only in part");
@@ -127,6 +128,7 @@ void FromSa(Napi::Env env, Napi::Object object, const ops::SaInfo& info) {
     encap.Set("dport", sa.encap->dport);
     object.Set("encap", encap);
   }
+  if (sa.keepalive) object.Set("keepalive", *sa.keepalive);
   SetLimit(env, object, "soft", sa.soft);
   SetLimit(env, object, "hard", sa.hard);
   if (info.partial) object.Set("partial", true);

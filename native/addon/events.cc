@@ -86,13 +86,35 @@ bool ForeignRules(const nlmsghdr& header, nl::Bytes payload) {
   return true;
 }
 
-bool WantedXfrm(const Nouns& nouns, const nlmsghdr& header, nl::Bytes payload, std::vector<ops::SaExpire>* expired) {
-  if (header.nlmsg_type == XFRM_MSG_POLEXPIRE) return nouns.policies;
-  if (header.nlmsg_type != XFRM_MSG_EXPIRE) return true;
+// Until somebody tells the SA, every single packet of it brings this news.
+void NoteMapping(const ops::SaMapping& mapping, std::vector<ops::SaMapping>* mapped) {
+  for (ops::SaMapping& known : *mapped) {
+    if (known.id.spi != mapping.id.spi || known.id.dst.bytes != mapping.id.dst.bytes) continue;
+    known = mapping;
+    return;
+  }
+  mapped->push_back(mapping);
+}
+
+bool NoteXfrm(const Nouns& nouns, const nlmsghdr& header, nl::Bytes payload, Hint* hint) {
   ops::SaExpire expire;
-  if (!nouns.sas || !ops::DecodeSaExpire(payload, &expire)) return false;
-  expired->push_back(expire);
-  return true;
+  ops::SaMapping mapping;
+  switch (header.nlmsg_type) {
+    case XFRM_MSG_POLEXPIRE:
+      hint->vague = hint->vague || nouns.policies;
+      return nouns.policies;
+    case XFRM_MSG_EXPIRE:
+      if (!nouns.sas || !ops::DecodeSaExpire(payload, &expire)) return false;
+      hint->expired.push_back(expire);
+      return true;
+    case XFRM_MSG_MAPPING:
+      if (!ops::DecodeSaMapping(payload, &mapping)) return false;
+      NoteMapping(mapping, &hint->mapped);
+      return true;
+    default:
+      hint->vague = true;
+      return true;
+  }
 }
 
 // Which other namespace a datagram tells of.
@@ -176,6 +198,7 @@ Status OpenWatch(ops::Session* session, const nl::Netns& netns, const Nouns& nou
   }
   groups.clear();
   join(nouns.sas, XFRMNLGRP_SA, XFRMNLGRP_SA);
+  join(nouns.sas, XFRMNLGRP_MAPPING, XFRMNLGRP_MAPPING);
   join(nouns.policies, XFRMNLGRP_POLICY, XFRMNLGRP_POLICY);
   join(nouns.sas || nouns.policies, XFRMNLGRP_EXPIRE, XFRMNLGRP_EXPIRE);
   if (!groups.empty()) {
@@ -275,9 +298,7 @@ void Events::Handle(uint64_t id) {
     return wants;
   });
   drain(watch.xfrm, [&](const nlmsghdr& header, nl::Bytes payload, Nsid) {
-    const bool wants = WantedXfrm(watch.nouns, header, payload, &hint.expired);
-    hint.vague = hint.vague || (wants && header.nlmsg_type != XFRM_MSG_EXPIRE);
-    return wants;
+    return NoteXfrm(watch.nouns, header, payload, &hint);
   });
   if (watch.removal.valid() && NameRemoved(watch)) {
     entries_.erase(found);  // at once: nothing of ours shall keep it alive

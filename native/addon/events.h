@@ -32,6 +32,7 @@ struct Watch {
 struct Hint {
   std::vector<News> news;
   std::vector<ops::SaExpire> expired;
+  std::vector<ops::SaMapping> mapped;
   bool vague = false;  // and something that is not in them
 };
 

@@ -23,7 +23,7 @@
 namespace warren::addon {
 
 // What a watch wants to hear of. addr, route and rule are told apart by their multicast groups, neigh and fdb by
-// family, expiries of sas and policies by message.
+// family, expiries of sas and policies, and NAT's news of sas, by message.
 struct Nouns {
   bool links = false, addrs = false, routes = false, rules = false, neighs = false, fdb = false, nft = false;
   bool sas = false, policies = false;

@@ -7,6 +7,7 @@
 #include "nl/reader.h"
 #include "nl/socket.h"
 #include "ops/addr.h"
+#include "ops/diag.h"
 #include "ops/fdb.h"
 #include "ops/genl.h"
 #include "ops/ipvs.h"
@@ -24,7 +25,7 @@ using namespace warren;
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const nl::Bytes payload(data + 1, size - 1);
-  switch (data[0] % 16) {
+  switch (data[0] % 18) {
     case 0: {
       nl::Messages messages(payload);
       nlmsghdr header;
@@ -72,6 +73,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     }
     case 8:
       ops::NftBody(std::string(payload.begin(), payload.end()));
+      ops::NftFailure("add\ndelete\nx\n", payload.size() % 3, std::string(payload.begin(), payload.end()));
       break;
     case 9: {
       ops::SaInfo info;
@@ -110,6 +112,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       ops::IpvsKey service;
       service.family = 2;  // AF_INET
       if (ops::DecodeIpvsDest(payload, service, &info)) ops::ToText(info.dest.id.address);
+      break;
+    }
+    case 16:
+      ops::IsConnection(payload, 80);
+      break;
+    case 17: {
+      ops::SaMapping mapping;
+      if (ops::DecodeSaMapping(payload, &mapping)) ops::ToText(mapping.id.dst), ops::ToText(mapping.src);
       break;
     }
   }

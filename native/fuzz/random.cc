@@ -74,6 +74,9 @@ std::vector<Input> Samples() {
     ops::EncodeIpvsDestAdd(&nobody, dest, &message);
     samples.push_back(Sample(15, message));
   }
+  const std::string words = "/proc/self/fd/9:2:3-5: Error: Could not process rule: File exists\n";
+  samples.emplace_back(1, 8);
+  samples.back().insert(samples.back().end(), words.begin(), words.end());
   const std::string stat = "XfrmInError             \t0\nXfrmInNoStates          \t18446744073709551615\n";
   samples.emplace_back(1, 12);
   samples.back().insert(samples.back().end(), stat.begin(), stat.end());

@@ -54,6 +54,7 @@ struct Link {
   std::optional<VethPeer> veth;
   std::optional<PortFlags> port;
   std::optional<nl::Netns> netns;
+  std::optional<uint64_t> tx_dropped;   // only in answers, and of kind vxlan only
   std::optional<int32_t> link_netnsid;  // only in answers: where the peer is, by this namespace's number for it
 };
 

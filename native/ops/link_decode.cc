@@ -3,7 +3,9 @@
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 
+#include <cstddef>
 #include <cstdio>
+#include <cstring>
 
 #include "ops/link.h"
 
@@ -130,6 +132,16 @@ bool DecodeKind(nl::Bytes info, Link* link) {
   return !reader.bad();
 }
 
+// Kernels append counters; what is needed of them is where it has always been.
+bool DecodeTxDropped(nl::Bytes stats, std::optional<uint64_t>* dropped) {
+  constexpr size_t kAt = offsetof(rtnl_link_stats64, tx_dropped);
+  uint64_t value;
+  if (stats.size() < kAt + sizeof value) return false;
+  std::memcpy(&value, stats.data() + kAt, sizeof value);
+  *dropped = value;
+  return true;
+}
+
 bool DecodeAfSpec(nl::Bytes spec, Link* link) {
   nl::Reader families(spec);
   for (nl::Attr family; families.Next(&family);) {
@@ -178,6 +190,9 @@ bool DecodeLink(nl::Bytes payload, LinkInfo* info) {
       case IFLA_LINK_NETNSID:
         if (int32_t nsid = 0; attr.I32(&nsid)) link.link_netnsid = nsid;
         break;
+      case IFLA_STATS64:
+        good = DecodeTxDropped(attr.data, &link.tx_dropped) && good;
+        break;
       case IFLA_PROTINFO:
         if (of_bridge) good = DecodePort(attr.data, &link.port.emplace()) && good;
         break;
@@ -189,6 +204,7 @@ bool DecodeLink(nl::Bytes payload, LinkInfo* info) {
         break;
     }
   }
+  if (!link.vxlan) link.tx_dropped.reset();
   return good && !reader.bad() && !link.name.empty();
 }
 

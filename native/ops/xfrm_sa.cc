@@ -81,6 +81,7 @@ Status Encode(const Sa& sa, const nl::Secret& key, Message* message) {
   if (own_replay) PutReplay(sa.replay_window, message);
   if (sa.encap) PutEncap(*sa.encap, message);
   if (sa.out) message->PutU8(kSaDir, "SA_DIR", *sa.out ? kSaDirOut : kSaDirIn);
+  if (sa.keepalive) message->PutU32(kSaKeepalive, "NAT_KEEPALIVE_INTERVAL", *sa.keepalive);
   return Status::Ok();
 }
 

@@ -2,7 +2,7 @@
 
 // ESP security associations.
 //
-//   new  := nlmsghdr(NEWSA|UPDSA) xfrm_usersa_info ALG_AEAD [REPLAY_ESN_VAL] [ENCAP] [SA_DIR]
+//   new  := nlmsghdr(NEWSA|UPDSA) xfrm_usersa_info ALG_AEAD [REPLAY_ESN_VAL] [ENCAP] [SA_DIR] [NAT_KEEPALIVE_INTERVAL]
 //   del  := nlmsghdr(DELSA) xfrm_usersa_id
 //   dump := nlmsghdr(GETSA) PROTO                          no header: the attributes follow at once
 //   ALG_AEAD       := xfrm_algo_aead key
@@ -54,6 +54,7 @@ struct Sa {
   uint32_t replay_window = 0;
   std::optional<bool> out;  // the one direction it is for (XFRMA_SA_DIR)
   std::optional<Encap> encap;
+  std::optional<uint32_t> keepalive;  // seconds (XFRMA_NAT_KEEPALIVE_INTERVAL)
   SaLimit soft, hard;
 };
 
@@ -77,6 +78,14 @@ struct SaExpire {
   bool hard = false;
 };
 
+// A packet came in from another address or port than the SA has: a NAT between has moved its mapping.
+struct SaMapping {
+  SaId id;
+  uint32_t reqid = 0;
+  Ip src;
+  uint16_t sport = 0;
+};
+
 // Equivalent to: `ip xfrm state add src SRC dst DST proto esp spi SPI reqid N mode MODE aead NAME KEY ICV
 // [replay-window N] [flag esn] [dir in|out] [encap espinudp SPORT DPORT 0.0.0.0] [limit …]`
 nl::Status EncodeSaAdd(const Sa& sa, const nl::Secret& key, nl::Message* message);
@@ -91,6 +100,8 @@ nl::Status EncodeSaDel(const SaId& id, nl::Message* message);
 bool DecodeSa(nl::Bytes payload, SaInfo* info);
 // REQUIRES: payload of an XFRM_MSG_EXPIRE. False when malformed, or not of ESP.
 bool DecodeSaExpire(nl::Bytes payload, SaExpire* expire);
+// REQUIRES: payload of an XFRM_MSG_MAPPING. False when malformed, or not of ESP.
+bool DecodeSaMapping(nl::Bytes payload, SaMapping* mapping);
 
 // Those of ESP. Equivalent to: `ip -s xfrm state list proto esp`
 nl::Status SaList(Session* session, std::vector<SaInfo>* sas);

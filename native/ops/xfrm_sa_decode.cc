@@ -114,6 +114,9 @@ bool DecodeSa(nl::Bytes payload, SaInfo* info) {
       case kSaDir:
         if (attr.U8(&dir)) info->sa.out = dir == kSaDirOut;
         break;
+      case kSaKeepalive:
+        if (uint32_t seconds = 0; attr.U32(&seconds)) info->sa.keepalive = seconds;
+        break;
       case XFRMA_LASTUSED:
       case XFRMA_PAD:
         break;
@@ -130,6 +133,16 @@ bool DecodeSaExpire(nl::Bytes payload, SaExpire* expire) {
   if (!nl::TakeHeader(&payload, &header) || !DecodeInfo(header.state, &info)) return false;
   *expire = {info.sa.id, info.sa.reqid, header.hard != 0};
   return info.esp;
+}
+
+bool DecodeSaMapping(nl::Bytes payload, SaMapping* mapping) {
+  xfrm_user_mapping header;
+  if (!nl::TakeHeader(&payload, &header) || header.id.proto != IPPROTO_ESP) return false;
+  mapping->id.spi = ntohl(header.id.spi);
+  mapping->reqid = header.reqid;
+  mapping->sport = ntohs(header.new_sport);
+  return FromXfrm(header.id.daddr, header.id.family, &mapping->id.dst) &&
+         FromXfrm(header.new_saddr, header.id.family, &mapping->src);
 }
 
 }  // namespace warren::ops

@@ -7,9 +7,12 @@ import type { News, Policy } from '../kernel/state.ts';
 import type { Endpoint } from '../model/endpoint.ts';
 import { WarrenError } from '../model/error.ts';
 import type { NetworkId, NodeId } from '../model/id.ts';
+import type { Network } from '../model/network.ts';
 import type { Node } from '../model/node.ts';
+import { localOf } from '../model/node.ts';
 import type { View } from '../model/view.ts';
 import { guard } from '../plan/desired/guard.ts';
+import { hasIngress } from '../plan/desired/ingress.ts';
 import { covers } from '../plan/diff.ts';
 import type { Key } from '../plan/key.ts';
 import { keysOfEndpoint, keysOfService, partsOf, serviceKey } from '../plan/key.ts';
@@ -18,12 +21,14 @@ import { openStore } from '../store/redis.ts';
 import type { Store, Lease as StoreLease } from '../store/store.ts';
 import { type AttachDeps, detachEndpoint, withdrawAbandoned } from './attach.ts';
 import { Backends } from './backends.ts';
+import { BalanceWatch } from './balance-watch.ts';
 import type { Config, Paths } from './config.ts';
 import { Dns } from './dns.ts';
 import { readDown, writeDown } from './dns-files.ts';
 import { Drift } from './drift.ts';
+import { DropWatch } from './drops.ts';
 import { Encryption } from './encryption.ts';
-import { bootId, gatherFacts, resolveAdvertise } from './facts.ts';
+import { bootId, gatherFacts, resolvePlace } from './facts.ts';
 import { Health } from './health.ts';
 import { Lease, leaseMs } from './lease.ts';
 import { takeLock } from './lock.ts';
@@ -54,6 +59,7 @@ export class Agent {
   readonly deps: AttachDeps;
   readonly recovery: Recovery;
   readonly encryption: Encryption;
+  readonly dropWatch: DropWatch;
   readonly dns: Dns;
   readonly startedAt = new Date().toISOString();
   /** What the last passes did, for `status`. */
@@ -68,12 +74,13 @@ export class Agent {
   readonly #resolvConf: ResolvConf;
   readonly #backends: Backends;
   readonly #drift: Drift;
+  #balance: BalanceWatch | undefined;
   readonly #timers: NodeJS.Timeout[] = [];
   /** Resolves why the agent ends; rejects when it must not go on. */
   readonly ended: Promise<void>;
   #end: { resolve: () => void; reject: (error: Error) => void } = { resolve: () => {}, reject: () => {} };
   #self: Node | undefined;
-  /** The link the underlay address is on. */
+  /** The link its own underlay address is on. */
   #uplink = '';
   #lock: Server | undefined;
   #api: ApiServer | undefined;
@@ -117,6 +124,7 @@ export class Agent {
       (policies) => this.#checkGuard(policies),
       () => void this.#refreshFacts(),
     );
+    this.dropWatch = new DropWatch(this.kernel, () => this.#encryptedHere(), log);
     this.#backends = new Backends(this.kernel, this.store, this.mirror, log, () => this.self);
     this.deps = {
       kernel: this.kernel,
@@ -165,9 +173,7 @@ export class Agent {
 
   /** Init in order; stop() undoes it reversed. */
   async start(methods: Readonly<Record<string, Method>>): Promise<void> {
-    this.#lock = await takeLock();
-    for (const dir of [this.#paths.stateDir, this.#paths.runDir]) mkdirSync(dir, { recursive: true, mode: 0o700 });
-    leaveNoDump();
+    await this.#prepare();
     this.#api = await ApiServer.listen(this.#paths.socket, methods);
     this.dns.want();
     this.log.info('agent started', { node: this.config.node.name, socket: this.#paths.socket, store: this.store.url });
@@ -176,12 +182,17 @@ export class Agent {
 
   /** For `sync --once`: joins, and makes one whole pass over everything. */
   async runOnce(): Promise<void> {
-    this.#lock = await takeLock();
-    for (const dir of [this.#paths.stateDir, this.#paths.runDir]) mkdirSync(dir, { recursive: true, mode: 0o700 });
+    await this.#prepare();
     this.dns.want();
     await this.#takeOver();
     await this.passAll();
     await this.encryption.allAgreed();
+  }
+
+  async #prepare(): Promise<void> {
+    this.#lock = await takeLock();
+    for (const dir of [this.#paths.stateDir, this.#paths.runDir]) mkdirSync(dir, { recursive: true, mode: 0o700 });
+    leaveNoDump();
   }
 
   /** Leaves the kernel as it is: restarts and upgrades lose no packet. */
@@ -192,6 +203,8 @@ export class Agent {
     this.#health?.stop();
     this.#backends.stop();
     this.#drift.close();
+    this.dropWatch.stop();
+    this.#balance?.stop();
     await this.encryption.stop();
     this.dns.stop();
     for (const timer of this.#timers) clearInterval(timer);
@@ -228,7 +241,7 @@ export class Agent {
   }
 
   async #takeOver(): Promise<void> {
-    const { facts, dev } = await gatherFacts(this.kernel, resolveAdvertise(this.config.advertise));
+    const { facts, dev } = await gatherFacts(this.kernel, resolvePlace(this.config.advertise, this.config.local));
     this.#uplink = dev;
     // The cached view first: a store that has lost this node must be told of it before the node can start.
     await this.mirror.start();
@@ -255,12 +268,19 @@ export class Agent {
     this.mirror.onChange((change) => this.#changed(change));
     this.recovery.watch(() => this.#removed());
     this.#drift.watch('', 'node');
+    this.#balance = new BalanceWatch(
+      this.reconciler,
+      () => this.queue.busy,
+      (network, why) => this.#suspect(network, why),
+    );
     this.#backends.lookAll();
+    this.#enterPublished();
     const resync = this.config.resync ?? resyncSeconds;
     if (resync > 0)
       this.#timers.push(
         setInterval(() => {
           for (const key of this.#keys()) this.queue.add(key);
+          this.#enterPublished();
           this.encryption.resync();
           void this.#refreshFacts();
         }, resync * 1000),
@@ -285,11 +305,13 @@ export class Agent {
       const network = change.change?.kind === 'network' ? change.change : undefined;
       if (network && !network.value) this.mirror.unfollow(network.id);
       for (const key of network ? (['node', network.id] as const) : this.#keys()) this.queue.add(key);
+      this.#enterPublished();
     } else if (change.change?.kind === 'service') {
       const followed = this.view.followed.get(change.scope);
       const keys = followed ? keysOfService(this.config.node.id, change.change.id, followed) : [];
       for (const key of this.reconciler.keysFor(change.scope, keys)) this.queue.add(key);
       this.#backends.lookAll(change.scope);
+      if (followed && followed.network.published.length > 0) this.queue.add('node');
     } else if (change.change?.kind === 'endpoint') {
       this.#backends.look(change.scope, change.change.id);
       const before = change.previous as Endpoint | undefined;
@@ -353,6 +375,17 @@ export class Agent {
     );
   }
 
+  /** Published ports are open on every node; of networks in clear, not on one behind a NAT. */
+  #enterPublished(): void {
+    for (const network of this.view.networks.values()) {
+      if (!hasIngress(network) || network.members.includes(this.config.node.id)) continue;
+      if (this.self.local && !network.encrypted) continue;
+      void this.deps.membership
+        .enter(network)
+        .catch((error) => this.log.warn('joining a network failed', { error: (error as Error).message }));
+    }
+  }
+
   /** A membership without endpoints is left over from a crash between two steps. */
   #partSoon(id: NetworkId, view: View): void {
     if (!view.followed.has(id)) return;
@@ -403,11 +436,16 @@ export class Agent {
     return nodes.filter(({ id }) => id !== this.config.node.id).map((node) => ({ node, lease: leases.get(node.id) }));
   }
 
+  /** The encrypted networks that are in this host's kernel. */
+  #encryptedHere(): Network[] {
+    const networks = [...this.reconciler.built.keys()].flatMap((id) => this.mirror.view?.networks.get(id) ?? []);
+    return networks.filter(({ encrypted }) => encrypted);
+  }
+
   /** Policies may be flushed by anybody; nft holds until ours are back. */
   #checkGuard(policies: readonly Policy[]): void {
-    const { networks, cluster } = this.view;
-    if (![...this.reconciler.built.keys()].some((id) => networks.get(id)?.encrypted)) return;
-    const there = guard(cluster).policies.every((want) => policies.some((have) => covers(have, want, [])));
+    if (this.#encryptedHere().length === 0) return;
+    const there = guard(this.view.cluster).policies.every((want) => policies.some((have) => covers(have, want, [])));
     if (!there) this.#suspect('node', 'the guard is not as it should be');
   }
 
@@ -415,14 +453,15 @@ export class Agent {
     const concerns = ({ noun, item }: News) =>
       noun === 'links'
         ? item.name === this.#uplink
-        : noun === 'addrs' && item.address?.startsWith(`${this.self.underlay}/`);
+        : noun === 'addrs' && item.address?.startsWith(`${localOf(this.self)}/`);
     if (this.#self && news.some(concerns)) void this.#refreshFacts();
   }
 
   /** What the others know of this host stays true: members of its networks follow its MTU. */
   async #refreshFacts(): Promise<void> {
     try {
-      const { facts, dev } = await gatherFacts(this.kernel, this.self.underlay);
+      const { underlay } = this.self;
+      const { facts, dev } = await gatherFacts(this.kernel, { underlay, local: localOf(this.self) });
       this.#uplink = dev;
       const known = this.mirror.view?.nodes.get(this.self.id) ?? this.self;
       const wish = { ...known, ...facts, ...this.encryption.facts };

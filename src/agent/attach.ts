@@ -75,6 +75,7 @@ const outdated: ReadonlySet<ErrorCode> = new Set(['network_not_found', 'invalid_
 async function attachTo(deps: AttachDeps, network: Network, wish: AttachInput, signal: AbortSignal): Promise<Endpoint> {
   const { encryption, kernel, membership, reconciler, serial } = deps;
   encryption.require(network);
+  if (!network.encrypted && deps.self().local) throw clearBehindNat(network);
   const { ended } = serial;
   // Asked for together, as each asking has its price; what it has is looked at again where it may have changed since.
   const looked = reconciler.sweeping(wish.netns) ? undefined : look(kernel, wish.netns).catch(() => undefined);
@@ -85,6 +86,15 @@ async function attachTo(deps: AttachDeps, network: Network, wish: AttachInput, s
       const seen = await looked;
       return attachHere(deps, joined, wish, netns, serial.ended === ended ? seen : undefined, signal);
     }),
+  );
+}
+
+/** Others would get it from another address and port, and answer to a port that leads nowhere. */
+function clearBehindNat({ name }: Network): WarrenError {
+  return new WarrenError(
+    'behind_nat',
+    `network "${name}" is not encrypted, and this host is behind a NAT`,
+    'only ESP in UDP passes it: use a network that is encrypted',
   );
 }
 

@@ -4,6 +4,7 @@ import type { Endpoint } from '../model/endpoint.ts';
 import type { EndpointId, NetworkId } from '../model/id.ts';
 import type { Node } from '../model/node.ts';
 import type { Service } from '../model/service.ts';
+import { endpointNetns } from '../plan/desired/endpoint.ts';
 import type { Mirror } from '../store/mirror.ts';
 import type { Serving, Store } from '../store/store.ts';
 import { check } from './check.ts';
@@ -56,10 +57,13 @@ export class Backends {
   /** One endpoint has changed, has come or has gone. */
   look(network: NetworkId, id: EndpointId): void {
     const found = this.#find(network, id);
-    if (!found || found.endpoint.state === 'starting') return this.#end(id);
+    const draining = found?.endpoint.state === 'draining';
+    const checked = found?.endpoint.state === 'ready' && found.service.health.check !== 'none';
+    if (!found || !(draining || checked)) {
+      this.#end(id);
+      return;
+    }
     const { endpoint, service } = found;
-    const draining = endpoint.state === 'draining';
-    if (!draining && service.health.check === 'none') return this.#end(id);
     // What it found out itself is no reason to begin again.
     const { healthy: _, ...backend } = endpoint.backend ?? { healthy: true };
     const spec = JSON.stringify([draining, draining ? backend : service.health, service.ports, endpoint.born]);
@@ -124,7 +128,9 @@ export class Backends {
       if (!found) return;
       const { endpoint, service } = found;
       const targets = service.ports.filter(({ proto }) => proto === 'tcp').map(({ target }) => target);
-      const counts = targets.map(() => 0);
+      const counts = await Promise.all(
+        [...new Set(targets)].map((port) => this.#kernel.connections(endpointNetns(endpoint), port)),
+      ).catch(() => [0]); // its namespace has ended, and its connections with it
       const now = Date.now();
       if (counts.some((count) => count > 0)) quietSince = now;
       const over = now - began >= (endpoint.backend?.grace ?? 0);

@@ -30,6 +30,8 @@ const shapeBefore = z.strictObject({
   /** May hold a password: the file is 0600 and this never reaches a log. */
   store: z.string().optional(),
   advertise: z.string().optional(),
+  /** Of the host itself, where the one it is reached by is a NAT's. */
+  local: z.string().optional(),
   dataPort: z.number().optional(),
   name: z.string().optional(),
   stateDir: z.string().optional(),

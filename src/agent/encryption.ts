@@ -13,6 +13,7 @@ import type { View } from '../model/view.ts';
 import type { Store } from '../store/store.ts';
 import { abilitiesOf } from './abilities.ts';
 import type { Paths } from './config.ts';
+import { cures } from './explain.ts';
 import { featuresOf } from './features.ts';
 import { Holder } from './holder.ts';
 import { openIdentity } from './identity.ts';
@@ -27,6 +28,7 @@ const agreeMs = 1000;
 const rekeyMs = 5000;
 
 export type Settings = {
+  local?: string | undefined;
   cipher?: Cipher | undefined;
   rekeyInterval?: number | undefined;
   encap?: EncapSetting | undefined;
@@ -113,10 +115,15 @@ export class Encryption {
 
   /** In UDP with anybody? Until every pair has been looked at, what the agent before told is what is known. */
   get #encap(): Node['encap'] {
-    if (this.#settings.encap === 'udp') return 'udp';
+    if (this.#settings.encap === 'udp' || this.#behindNat) return 'udp';
     const outcomes = [...this.peers.values()].map(({ outcome }) => outcome);
     if (!this.#looked || outcomes.includes(undefined)) return this.#told;
     return outcomes.some((outcome) => outcome?.socket) ? 'udp' : undefined;
+  }
+
+  /** Then it exchanges ESP in UDP with everybody. */
+  get #behindNat(): boolean {
+    return this.#settings.local !== undefined;
   }
 
   get holder(): Holder | undefined {
@@ -150,7 +157,7 @@ export class Encryption {
   start(cluster: ClusterId, port: number, self: () => Node): void {
     if (!this.#own || this.#trouble) return;
     const ageMs = this.#settings.rekeyInterval === undefined ? usualLimits.ageMs : this.#settings.rekeyInterval * 1000;
-    const encap = this.#settings.encap ?? 'auto';
+    const encap = this.#behindNat ? 'udp' : (this.#settings.encap ?? 'auto');
     const here = { ...this.#own, kernel: this.#kernel, cluster, port, encap, limits: { ...usualLimits, ageMs } };
     const pairs = new Pairs(here, this.#store, this.#log, self, this.#unguarded, () => this.#afterRound());
     if (encap === 'udp') here.holder.want();
@@ -237,7 +244,11 @@ export class Encryption {
   /** Whoever changes the host's SAs and policies, and whatever expires: the pairs know what is theirs. */
   async #watch(pairs: Pairs): Promise<void> {
     try {
-      for await (const _ of this.#kernel.watch(host, ['sas', 'policies'], this.#stop.signal)) pairs.lookAtAll();
+      const hints = this.#kernel.watch(host, ['sas', 'policies'], this.#stop.signal);
+      for await (const { vague, expired, mapped } of hints) {
+        if (vague || expired.length > 0) pairs.lookAtAll();
+        if (mapped.length > 0) pairs.follow(mapped);
+      }
     } catch (error) {
       if (!this.#stop.signal.aborted)
         this.#log.warn('IPsec cannot be watched; the next look is by time', { error: (error as Error).message });
@@ -250,8 +261,6 @@ function lacking(features: Readonly<Record<string, boolean>>, cipher: Cipher | u
   return new WarrenError(
     'kernel_feature_missing',
     some && cipher ? `this host's kernel lacks the cipher ${cipher}` : "this host's kernel lacks IPsec (ESP)",
-    some && cipher
-      ? 'load it with: modprobe -a gcm seqiv chacha20poly1305; or let warren choose (cipher in the configuration)'
-      : 'load it with: modprobe -a xfrm_user esp4 esp6',
+    some && cipher ? `${cures.ciphers}; or let warren choose (cipher in the configuration)` : cures.esp,
   );
 }

@@ -1,6 +1,12 @@
 import { KernelError } from '../kernel/error.ts';
 import { WarrenError } from '../model/error.ts';
 
+/** What brings it into a kernel that has modules. */
+export const cures = {
+  esp: 'load it with: modprobe -a xfrm_user esp4 esp6',
+  ciphers: 'load it with: modprobe -a gcm seqiv chacha20poly1305',
+} as const;
+
 /** Which errno of which op means that the kernel lacks a feature, and what to do about it; $1 is what `subject` found. */
 const features: readonly { op: string; subject: RegExp; errno: readonly string[]; feature: string; hint: string }[] = [
   { op: 'link.add', subject: /^vxlan/, errno: ['EOPNOTSUPP'], feature: 'vxlan', hint: 'load it with: modprobe vxlan' },
@@ -31,14 +37,14 @@ const features: readonly { op: string; subject: RegExp; errno: readonly string[]
     subject: /./,
     errno: ['EPROTONOSUPPORT'],
     feature: 'IPsec (ESP)',
-    hint: 'load it with: modprobe -a xfrm_user esp4 esp6',
+    hint: cures.esp,
   },
   {
     op: 'sa.add',
     subject: /./,
     errno: ['ENOSYS', 'ENOENT'],
     feature: 'a cipher of IPsec',
-    hint: 'load it with: modprobe -a gcm seqiv chacha20poly1305',
+    hint: cures.ciphers,
   },
   {
     op: 'ipvs.set',

@@ -9,15 +9,18 @@ import type { Facts } from '../model/node.ts';
 import { protocol } from '../plan/names.ts';
 import { version } from './version.ts';
 
-/** What the kernel says about this host, and the link that has the underlay address. REQUIRES: underlay is an address of this host. */
-export async function gatherFacts(kernel: Kernel, underlay: Ip): Promise<{ facts: Facts; dev: string }> {
+/** Where the others reach this host, and which of its own addresses that leads to: the same, unless it is behind a NAT. */
+export type Place = { readonly underlay: Ip; readonly local: Ip };
+
+/** What the kernel says about this host, and the link that has the local address. */
+export async function gatherFacts(kernel: Kernel, { underlay, local }: Place): Promise<{ facts: Facts; dev: string }> {
   const { links, addrs, routes } = await kernel.read(host, { links: true, addrs: true, routes: true });
-  const dev = addrs.find(({ address }) => address.slice(0, address.indexOf('/')) === underlay)?.dev;
+  const dev = addrs.find(({ address }) => address.slice(0, address.indexOf('/')) === local)?.dev;
   const link = links.find(({ name }) => name === dev);
   if (!dev || !link?.mtu) {
     throw new WarrenError(
       'no_advertise_address',
-      `${underlay} is not an address of this host`,
+      `${local} is not an address of this host`,
       `use one of: ${candidates().join(', ') || 'none found'}`,
     );
   }
@@ -25,7 +28,9 @@ export async function gatherFacts(kernel: Kernel, underlay: Ip): Promise<{ facts
     .filter((route) => route.protocol !== protocol && !/^(wup\d+|lo)$/.test(route.dev ?? ''))
     .flatMap(({ dst }) => parseCidr(dst) ?? [])
     .filter((dst) => !dst.endsWith('/0') && !everywhere.some((prefix) => overlaps(prefix, dst)));
-  return { facts: { underlay, underlayMtu: link.mtu, routes: [...new Set(reached)].sort(), version }, dev };
+  const behind = local === underlay ? undefined : local;
+  const facts = { underlay, local: behind, underlayMtu: link.mtu, routes: [...new Set(reached)].sort(), version };
+  return { facts, dev };
 }
 
 /** Every host has these; they say nothing about where a network may be. */
@@ -49,15 +54,31 @@ export function candidates(family?: Family): Ip[] {
     .filter((ip) => family === undefined || familyOf(ip) === family);
 }
 
+/** With a local address, what is advertised is a NAT's, and need not be ours. */
+export function resolvePlace(advertise: string, local: string | undefined): Place {
+  if (local === undefined) {
+    const underlay = resolveOwn('--advertise', advertise);
+    return { underlay, local: underlay };
+  }
+  const own = resolveOwn('--local', local);
+  const underlay = parseIp(advertise);
+  if (underlay && familyOf(underlay) === familyOf(own)) return { underlay, local: own };
+  throw new WarrenError(
+    'no_advertise_address',
+    `--advertise ${advertise} is not an address of the family of ${own}`,
+    'with --local, it is the address of the NAT that leads here',
+  );
+}
+
 /** An address as given, or the first global one of an interface. */
-export function resolveAdvertise(text: string): Ip {
+function resolveOwn(option: string, text: string): Ip {
   const ip = parseIp(text);
   if (ip) {
     if (candidates().includes(ip)) return ip;
     throw new WarrenError(
       'no_advertise_address',
-      `--advertise ${text} is not an address of this host`,
-      `use one of: ${candidates().join(', ') || 'none found'}`,
+      `${option} ${text} is not an address of this host`,
+      `use one of: ${candidates().join(', ') || 'none found'}${option === '--advertise' ? '; behind a NAT, name one of these with --local' : ''}`,
     );
   }
   const usable = new Set<string>(candidates());
@@ -68,7 +89,7 @@ export function resolveAdvertise(text: string): Ip {
   if (first) return parseIp(first) as Ip;
   throw new WarrenError(
     'no_advertise_address',
-    `--advertise ${text}: no such interface or address here`,
+    `${option} ${text}: no such interface or address here`,
     `use one of: ${candidates().join(', ') || 'none found'}`,
   );
 }

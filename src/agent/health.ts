@@ -75,8 +75,9 @@ export class Health {
     this.#changed(changed);
   }
 
-  async #examine({ id, underlay }: Node, lease: Lease | undefined): Promise<void> {
-    if (lease?.alive || (await answers(underlay))) this.#unanswered.delete(id);
+  /** Of one behind a NAT only its lease tells: it would be the NAT that answers, or does not. */
+  async #examine({ id, underlay, local }: Node, lease: Lease | undefined): Promise<void> {
+    if (lease?.alive || local || (await answers(underlay))) this.#unanswered.delete(id);
     else this.#unanswered.set(id, (this.#unanswered.get(id) ?? 0) + 1);
   }
 }

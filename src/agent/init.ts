@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
 import { openKernel } from '../kernel/native.ts';
+import type { EncapSetting } from '../keys/encap.ts';
 import { WarrenError } from '../model/error.ts';
 import type { NodeId } from '../model/id.ts';
 import { newId } from '../model/id.ts';
@@ -15,11 +16,14 @@ import { openStore } from '../store/redis.ts';
 import type { Store } from '../store/store.ts';
 import type { Config, Paths, Settings } from './config.ts';
 import { readConfig, readSettings, writeConfig } from './config.ts';
-import { candidates, gatherFacts, resolveAdvertise } from './facts.ts';
+import type { Place } from './facts.ts';
+import { candidates, gatherFacts, resolvePlace } from './facts.ts';
 import { startManagedStore, stopManagedStore } from './managed-store.ts';
 
 /** Each by flag or WARREN_*; what is not given there is taken from the configuration file. */
-export type InitOptions = Partial<Pick<Settings, 'cluster' | 'store' | 'advertise' | 'dataPort' | 'name' | 'encap'>>;
+export type InitOptions = Partial<
+  Pick<Settings, 'cluster' | 'store' | 'advertise' | 'local' | 'dataPort' | 'name' | 'encap'>
+>;
 export type InitResult = {
   node: { id: string; name: string; index: number; address: string };
   cluster: { id: string; name: string; created: boolean };
@@ -43,15 +47,15 @@ export async function initHost(given: InitOptions, paths: Paths): Promise<InitRe
   if (!Number.isInteger(dataPort) || dataPort < 1 || dataPort > 65534)
     throw invalid(`--data-port ${options.dataPort} is not a port from 1 to 65534`);
   if (before) unchanged(before, { ...options, cluster, name }, paths.config);
-  const underlay = options.advertise
-    ? resolveAdvertise(options.advertise)
-    : (parseIp(before?.advertise ?? '') ?? (await towards(options.store)));
+  const place = await placeOf(options, before);
+  const { underlay } = place;
+  if (place.local !== underlay) refuseBehindNat(options, before);
   const managed = options.store === undefined && before === undefined;
   const url = options.store ?? before?.store ?? (await startManagedStore(paths, underlay));
   const kernel = openKernel();
   const store = openStore(url, cluster);
   try {
-    const { facts } = await gatherFacts(kernel, underlay);
+    const { facts } = await gatherFacts(kernel, place);
     const wish = { name: cluster, ula: newUla(), dataPort, underlayFamily: familyOf(underlay) };
     const made = before ? await knownCluster(store, cluster) : await store.clusterInit(wish);
     agrees(made.cluster, underlay, options.dataPort);
@@ -64,7 +68,7 @@ export async function initHost(given: InitOptions, paths: Paths): Promise<InitRe
       joinedAt: new Date().toISOString(),
     });
     // The node and the cluster have these from now on.
-    const { name: _, dataPort: __, ...kept } = settings;
+    const { name: _, dataPort: __, local: ___, ...kept } = settings;
     const config: Config = {
       ...kept,
       ...(options.encap && { encap: options.encap }),
@@ -72,6 +76,7 @@ export async function initHost(given: InitOptions, paths: Paths): Promise<InitRe
       store: url,
       node: { id: node.id, name },
       advertise: underlay,
+      ...(place.local !== underlay && { local: place.local }),
       managedStore: before?.managedStore ?? managed,
     };
     writeConfig(paths.config, config);
@@ -88,6 +93,33 @@ export async function initHost(given: InitOptions, paths: Paths): Promise<InitRe
     await store.close();
     await kernel.close();
   }
+}
+
+async function placeOf({ advertise, local, store }: InitOptions, before: Config | undefined): Promise<Place> {
+  const known = advertise ?? before?.advertise;
+  if (known !== undefined) return resolvePlace(known, local ?? before?.local);
+  if (local !== undefined)
+    throw invalid(
+      '--local is for a host behind a NAT; say with --advertise by which address of it the others reach this one',
+    );
+  const underlay = await towards(store);
+  return { underlay, local: underlay };
+}
+
+/** What is reached through a NAT on one port can neither be the others' store nor send ESP without UDP. */
+function refuseBehindNat({ store, encap }: InitOptions, before: Config | undefined): void {
+  if (!(store ?? before?.store))
+    throw new WarrenError('behind_nat', 'a host behind a NAT cannot run the store', 'name one with --store');
+  refuseBareEsp(encap);
+}
+
+export function refuseBareEsp(encap: EncapSetting | undefined): void {
+  if (encap === 'esp')
+    throw new WarrenError(
+      'behind_nat',
+      'a host behind a NAT cannot send ESP by itself',
+      'leave --encap out: it uses UDP with all others',
+    );
 }
 
 /** A host that is in a cluster never makes another of that name: the agents make theirs again from what they remember. */
@@ -113,11 +145,13 @@ async function encryptionOf(store: Store, id: NodeId): Promise<Pick<Node, 'ident
 
 /** Again with the same values is no change; with others it is a conflict, as endpoints may depend on the old ones. */
 function unchanged(before: Config, options: InitOptions, path: string): void {
+  const placed = (advertise: string) => resolvePlace(advertise, options.local ?? before.local);
   const wished: readonly (readonly [string, string | undefined, string])[] = [
     ['cluster', options.cluster, before.cluster],
     ['store', options.store, before.store],
     ['name', options.name, before.node.name],
-    ['advertise', options.advertise === undefined ? undefined : resolveAdvertise(options.advertise), before.advertise],
+    ['advertise', options.advertise && placed(options.advertise).underlay, before.advertise],
+    ['local', options.local && placed(options.advertise ?? before.advertise).local, before.local ?? before.advertise],
   ];
   const differing = wished.filter(([, wish, was]) => wish !== undefined && wish !== was).map(([field]) => field);
   if (differing.length === 0) return;

@@ -6,13 +6,14 @@ import type { Kernel } from '../kernel/kernel.ts';
 import { openKernel } from '../kernel/native.ts';
 import { host } from '../kernel/state.ts';
 import { WarrenError } from '../model/error.ts';
-import { guardTable, isOurNamespace, isOurs, reqid, tableName, vxlan } from '../plan/names.ts';
+import { guardTable, isOurNamespace, tableName, vxlan } from '../plan/names.ts';
 import { openStore } from '../store/redis.ts';
 import type { Config, Paths } from './config.ts';
 import { readConfig } from './config.ts';
 import { endDns } from './dns.ts';
 import { bootId } from './facts.ts';
 import { endHolder } from './holder.ts';
+import { readIpsec, tidyOps, unguardOps } from './ipsec.ts';
 import { takeLock } from './lock.ts';
 import { stopManagedStore } from './managed-store.ts';
 import { AgentClient } from './protocol.ts';
@@ -126,16 +127,11 @@ async function cleanKernel(kernel: Kernel, sysctls: HostSysctls): Promise<void> 
 }
 
 async function cleanIpsec(kernel: Kernel): Promise<void> {
-  const have = await kernel.read(host, { sas: true, policies: true }).catch((error: unknown) => {
+  const ipsec = await readIpsec(kernel).catch((error: unknown) => {
     if (error instanceof KernelError && error.code === 'EPROTONOSUPPORT') return undefined; // then there is none
     throw error;
   });
-  const sas = (have?.sas ?? []).filter((sa) => sa.reqid === reqid && !sa.partial);
-  const policies = (have?.policies ?? []).filter((policy) => isOurs.policy(policy) || isOurs.peerPolicy(policy));
-  await kernel.apply(host, [
-    ...policies.map(({ dir, selector }) => ({ op: 'policy.del', policy: { dir, selector } }) as const),
-    ...sas.map(({ dst, spi }) => ({ op: 'sa.del', sa: { dst, spi } }) as const),
-  ]);
+  if (ipsec) await kernel.apply(host, [...tidyOps(ipsec, () => false), ...unguardOps(ipsec)]);
 }
 
 /** Namespaces die in the background; this host is only as it was once the uplinks' host ends went with them. */

@@ -1,6 +1,6 @@
 import type { NetworkId, NodeId } from '../model/id.ts';
 import type { Network } from '../model/network.ts';
-import { isHere } from '../plan/desired/network.ts';
+import { isHere } from '../plan/desired/here.ts';
 import type { Mirror } from '../store/mirror.ts';
 import type { Store } from '../store/store.ts';
 import type { Queue } from './queue.ts';
@@ -40,6 +40,12 @@ export class Membership {
       this.#entering.set(id, (this.#entering.get(id) ?? 1) - 1);
       if (failed) await this.leaveIfEmpty(id).catch(() => {}); // the 30 s pass tries again
     }
+  }
+
+  /** The network is to be on this node although nothing is attached to it here: its ports are published. */
+  async enter(network: Network): Promise<void> {
+    await this.#serial.run(network.id, () => this.#join(network));
+    this.#queue.add(network.id);
   }
 
   /** Is an attach under way there? */

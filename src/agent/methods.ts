@@ -11,6 +11,7 @@ import type { View } from '../model/view.ts';
 import type { Mirror } from '../store/mirror.ts';
 import type { Agent } from './agent.ts';
 import { attachEndpoint, detachEndpoint, knownNetwork } from './attach.ts';
+import { warningOf } from './drops.ts';
 import { featuresOf } from './features.ts';
 import { encryptionOf, identityOf, pairReports } from './pair-report.ts';
 import { text, unlessAbsent } from './params.ts';
@@ -210,7 +211,7 @@ function knownEndpoint({ view, frozen }: Mirror, id: string): Endpoint | undefin
 }
 
 async function status(agent: Agent) {
-  const { dns, store, mirror, passes, queue, encryption } = agent;
+  const { dns, store, mirror, passes, queue, encryption, dropWatch } = agent;
   const view = mirror.view;
   const node = view?.nodes.get(agent.config.node.id);
   const leases = store.connected ? await store.leases().catch(() => []) : [];
@@ -241,6 +242,7 @@ async function status(agent: Agent) {
       fastAes: encryption.abilities?.fastAes ?? null,
       holder: holderJson(encryption),
       peers: await pairReports(agent.kernel, encryption),
+      drops: dropWatch.drops,
     },
     dns: {
       up: dns.pid !== undefined,
@@ -249,6 +251,7 @@ async function status(agent: Agent) {
       trouble: dns.trouble ?? null,
     },
     kernel: { features: await featuresOf(agent.kernel) },
+    warnings: dropWatch.drops.map(warningOf),
     agent: { version, pid: process.pid, startedAt: agent.startedAt },
   };
 }

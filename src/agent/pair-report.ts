@@ -8,6 +8,7 @@ import type { Trouble } from '../keys/pair.ts';
 import { saKey } from '../keys/sa.ts';
 import type { NodeId } from '../model/id.ts';
 import type { Node } from '../model/node.ts';
+import { localOf } from '../model/node.ts';
 import type { Encryption } from './encryption.ts';
 import type { Peer } from './peer.ts';
 
@@ -50,8 +51,10 @@ function pairJson(
   const { node, outcome } = peer;
   const { status } = outcome ?? {};
   const out = (outcome?.keep.out ?? []).flatMap((spi) => counters(node.underlay, spi) ?? []);
-  const into = (outcome?.keep.in ?? []).flatMap((spi) => counters(encryption.self.underlay, spi) ?? []);
-  const trouble = peer.refused ?? (status?.up && !lasting.includes(status.trouble) ? undefined : status?.trouble);
+  const into = (outcome?.keep.in ?? []).flatMap((spi) => counters(localOf(encryption.self), spi) ?? []);
+  const elsewhere = peer.elsewhere && `comes from ${peer.elsewhere}`;
+  const trouble =
+    peer.refused ?? elsewhere ?? (status?.up && !lasting.includes(status.trouble) ? undefined : status?.trouble);
   return {
     node: node.name,
     id: node.id,

@@ -1,25 +1,21 @@
-import type { Policy } from '../kernel/state.ts';
+import type { Policy, SaMapping } from '../kernel/state.ts';
 import { host } from '../kernel/state.ts';
-import { saKey } from '../keys/sa.ts';
 import type { NodeId } from '../model/id.ts';
 import type { Node } from '../model/node.ts';
+import { localOf } from '../model/node.ts';
 import type { View } from '../model/view.ts';
-import { policyName } from '../plan/diff.ts';
-import { isOurs, reqid } from '../plan/names.ts';
+import { reqid } from '../plan/names.ts';
 import type { Store } from '../store/store.ts';
+import { Ear } from './ear.ts';
+import type { Ipsec } from './ipsec.ts';
+import { ForeignPolicies, readIpsec, tidyOps } from './ipsec.ts';
 import type { Log } from './log.ts';
-import type { Here, Ipsec } from './peer.ts';
+import type { Here } from './peer.ts';
 import { Peer } from './peer.ts';
+import { monotonic, Turns } from './turns.ts';
 
-const firstRetryMs = 100;
-const lastRetryMs = 10_000;
-/** More than this is no delay of a timer. */
-const farthestMs = 2 ** 31 - 1;
-const mostTurns = 30;
-const restMs = 1000;
-
-/** Milliseconds since the host was started: it goes on when an agent starts again (clock_gettime(2), CLOCK_MONOTONIC). */
-export const monotonic = (): number => Number(process.hrtime.bigint() / 1_000_000n);
+const storeRetryMs = 1000;
+const kernelRetryMs = 10_000;
 
 /**
  * The nodes this one shares an encrypted network with, and their turns. One round at a time reads the kernel once, gives every
@@ -36,10 +32,9 @@ export class Pairs {
   /** A round has ended. */
   readonly #looked: () => void;
   readonly #peers = new Map<NodeId, Peer>();
-  readonly #due = new Set<NodeId>();
-  readonly #retries = new Map<NodeId, number>();
-  readonly #timers = new Map<NodeId, NodeJS.Timeout>();
-  readonly #turns = new Map<NodeId, readonly number[]>();
+  readonly #turns = new Turns(() => this.#run());
+  readonly #foreign = new ForeignPolicies();
+  readonly #ear: Ear;
   readonly #waiting = new Set<() => void>();
   #running: Promise<void> | undefined;
   #stopped = false;
@@ -47,8 +42,6 @@ export class Pairs {
   #heard = true;
   /** There may be SAs and policies of nodes that are no peers any more. */
   #litter = true;
-  /** Names of the policies that are not ours, as last seen. */
-  #foreign = '';
   #listenAgain: NodeJS.Timeout | undefined;
 
   constructor(
@@ -65,6 +58,10 @@ export class Pairs {
     this.#self = self;
     this.#unguarded = unguarded;
     this.#looked = looked;
+    this.#ear = new Ear(here.kernel, self, this.#peers, log, (id) => {
+      this.#turns.add(id);
+      this.#run();
+    });
   }
 
   get peers(): ReadonlyMap<NodeId, Peer> {
@@ -84,10 +81,11 @@ export class Pairs {
       }
       if (peer) {
         peer.node = node;
+        peer.forgetPort();
         this.#litter = true;
       } else this.#peers.set(id, new Peer(this.#here, self, node));
       this.#heard = true;
-      this.#due.add(id);
+      this.#turns.add(id);
     }
     this.#run();
   }
@@ -101,7 +99,7 @@ export class Pairs {
   /** The kernel may have changed, or time has passed unheard. */
   lookAtAll(): void {
     this.#litter = true;
-    for (const id of this.#peers.keys()) this.#due.add(id);
+    for (const id of this.#peers.keys()) this.#turns.add(id);
     this.#run();
   }
 
@@ -119,12 +117,30 @@ export class Pairs {
     this.lookAtAll();
   }
 
+  /** Packets came in from elsewhere: a NAT has moved. */
+  follow(mappings: readonly SaMapping[]): void {
+    const self = localOf(this.#self());
+    for (const { dst, spi, src, sport, ...mapping } of mappings) {
+      if (mapping.reqid !== reqid || dst !== self) continue;
+      const peer = [...this.#peers.values()].find(({ outcome }) => outcome?.keep.in.includes(spi));
+      if (!peer?.cameFrom(src, sport)) continue;
+      if (peer.elsewhere)
+        this.#log.warn('packets of a node come from another address than it has told: is it behind a NAT?', {
+          node: peer.node.name,
+          address: src,
+          cure: 'there: warren init --advertise ADDRESS --local OWN',
+        });
+      this.#turns.add(peer.node.id);
+    }
+    this.#run();
+  }
+
   rekey(ids: readonly NodeId[]): void {
     for (const id of ids) {
       const peer = this.#peers.get(id);
       if (!peer) continue;
       peer.rekey = true;
-      this.#due.add(id);
+      this.#turns.add(id);
     }
     this.#run();
   }
@@ -147,17 +163,14 @@ export class Pairs {
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#listenAgain);
-    for (const timer of this.#timers.values()) clearTimeout(timer);
+    this.#turns.stop();
+    await this.#ear.stop();
     await this.#running;
   }
 
   #drop(id: NodeId): void {
     this.#peers.delete(id);
-    this.#due.delete(id);
-    this.#retries.delete(id);
-    this.#turns.delete(id);
-    clearTimeout(this.#timers.get(id));
-    this.#timers.delete(id);
+    this.#turns.drop(id);
     this.#litter = true;
   }
 
@@ -168,7 +181,7 @@ export class Pairs {
   async #rounds(): Promise<void> {
     await null; // several causes in one go are one round
     try {
-      while (!this.#stopped && (this.#heard || this.#litter || this.#due.size > 0)) {
+      while (!this.#stopped && (this.#heard || this.#litter || this.#turns.any)) {
         if (this.#heard) await this.#listen();
         await this.#round();
         if ([...this.#peers.values()].some(({ outcome }) => outcome?.socket)) this.#here.holder.want();
@@ -177,7 +190,7 @@ export class Pairs {
       }
     } catch (error) {
       this.#log.warn('IPsec cannot be looked at', { error: (error as Error).message });
-      this.#wake([...this.#peers.keys()], lastRetryMs);
+      for (const id of this.#peers.keys()) this.#turns.in(id, kernelRetryMs);
     } finally {
       this.#running = undefined; // now: a cause may come before this promise is settled
     }
@@ -198,31 +211,26 @@ export class Pairs {
       ]);
       for (const peer of strangers) peer.recall(self, own.get(peer.node.id));
       for (const [id, peer] of this.#peers) {
-        if (strangers.includes(peer) || peer.text !== texts.get(id)) this.#due.add(id);
+        if (strangers.includes(peer) || peer.text !== texts.get(id)) this.#turns.add(id);
         peer.text = texts.get(id);
       }
     } catch (error) {
       this.#log.warn('announcements cannot be read', { error: (error as Error).message });
       clearTimeout(this.#listenAgain);
-      if (!this.#stopped) this.#listenAgain = setTimeout(() => this.hear(), lastRetryMs / 10);
+      if (!this.#stopped) this.#listenAgain = setTimeout(() => this.hear(), storeRetryMs);
     }
   }
 
   async #round(): Promise<void> {
     const self = this.#self();
-    const due = [...this.#due].flatMap((id) => this.#peers.get(id) ?? []).filter(({ known }) => known);
-    this.#due.clear();
+    const due = this.#turns.take().flatMap((id) => this.#peers.get(id) ?? []);
     const litter = this.#litter;
     this.#litter = false;
-    const { sas, policies } = await this.#here.kernel.read(host, { sas: true, policies: true });
-    const ipsec: Ipsec = {
-      sas: new Map(sas.map((sa) => [saKey(sa), sa])),
-      policies: new Map(policies.map((policy) => [policyName(policy), policy])),
-    };
-    this.#unguarded(policies);
-    await this.#revalidate(policies);
+    const ipsec = await readIpsec(this.#here.kernel);
+    this.#unguarded([...ipsec.policies.values()]);
+    await this.#here.kernel.apply(host, this.#foreign.revalidateOps(ipsec));
     if (litter) await this.#tidy(self, ipsec);
-    for (const peer of due) await this.#turn(peer, self, ipsec);
+    for (const peer of due) if (peer.known) await this.#turn(peer, self, ipsec);
     await this.#say(self);
   }
 
@@ -230,14 +238,10 @@ export class Pairs {
     const { id, name } = peer.node;
     const before = { up: peer.up, refused: peer.refused, status: peer.outcome?.status };
     try {
-      const again = await peer.turn(self, monotonic(), ipsec);
-      this.#retries.delete(id);
-      if (again !== undefined) this.#wake([id], this.#restless(id) ? restMs : again - monotonic());
+      this.#turns.done(id, await peer.turn(self, monotonic(), ipsec));
     } catch (error) {
-      const ms = Math.min(lastRetryMs, 2 * (this.#retries.get(id) ?? firstRetryMs / 2));
-      this.#retries.set(id, ms);
-      this.#log.warn('keys with a node could not be set', { node: name, error: (error as Error).message, retryMs: ms });
-      this.#wake([id], ms);
+      const retryMs = this.#turns.failed(id);
+      this.#log.warn('keys with a node could not be set', { node: name, error: (error as Error).message, retryMs });
     }
     const { status } = peer.outcome ?? {};
     if (peer.refused && peer.refused !== before.refused)
@@ -257,28 +261,6 @@ export class Pairs {
       this.#log.info('packets go another way to a node', { node: name, encap: status.encap });
   }
 
-  /** A pair is done after a few turns; one that never is, as somebody undoes what they do, must not take the processor. */
-  #restless(id: NodeId): boolean {
-    const now = monotonic();
-    const recent = (this.#turns.get(id) ?? []).filter((at) => at > now - restMs);
-    this.#turns.set(id, [...recent, now]);
-    return recent.length >= mostTurns;
-  }
-
-  #wake(ids: readonly NodeId[], ms: number): void {
-    if (this.#stopped) return;
-    for (const id of ids) {
-      clearTimeout(this.#timers.get(id));
-      this.#timers.delete(id);
-      const wake = () => {
-        this.#due.add(id);
-        this.#run();
-      };
-      if (ms > 0) this.#timers.set(id, setTimeout(wake, Math.min(ms, farthestMs)));
-      else this.#due.add(id);
-    }
-  }
-
   async #say(self: Node): Promise<void> {
     const news = [...this.#peers.values()].filter(({ saying, said }) => saying !== undefined && saying !== said);
     if (news.length === 0) return;
@@ -288,45 +270,16 @@ export class Pairs {
       for (const peer of news) peer.said = texts.get(peer.node.id);
     } catch (error) {
       this.#log.warn('announcing failed', { error: (error as Error).message });
-      this.#wake(
-        news.map(({ node }) => node.id),
-        firstRetryMs * 10,
-      );
+      for (const { node } of news) this.#turns.in(node.id, storeRetryMs);
     }
   }
 
-  /**
-   * A route that was looked up while somebody's policy let packets pass is used on after that policy is gone, and nft drops
-   * them for ever (seen on Linux 6.12): an update of any policy makes the kernel look again.
-   */
-  async #revalidate(policies: readonly Policy[]): Promise<void> {
-    const others = policies.filter((policy) => !isOurs.policy(policy) && !isOurs.peerPolicy(policy));
-    const foreign = others.map(policyName).sort().join('\n');
-    if (foreign === this.#foreign) return;
-    this.#foreign = foreign;
-    const ours = policies.filter((policy) => isOurs.policy(policy));
-    await this.#here.kernel.apply(
-      host,
-      ours.map((policy) => ({ op: 'policy.set', policy }) as const),
-    );
-  }
-
-  /** What is ours by its mark and leads to nobody we know: of nodes that left, or had another address. */
-  async #tidy(self: Node, { sas, policies }: Ipsec): Promise<void> {
+  /** Of nodes that left, or had another address. */
+  async #tidy(self: Node, ipsec: Ipsec): Promise<void> {
     const peers = new Set([...this.#peers.values()].map(({ node }) => node.underlay as string));
-    const belongs = (src: string, dst: string) =>
-      (src === self.underlay && peers.has(dst)) || (dst === self.underlay && peers.has(src));
-    const bare = (prefix: string) => prefix.slice(0, prefix.indexOf('/'));
-    const stray = [...policies.values()].filter(
-      (policy) => isOurs.peerPolicy(policy) && !belongs(bare(policy.selector.src), bare(policy.selector.dst)),
-    );
-    const old = [...sas.values()].filter(
-      ({ src, dst, partial, ...sa }) => !partial && sa.reqid === reqid && !belongs(src, dst),
-    );
-    await this.#here.kernel.apply(host, [
-      ...stray.map(({ dir, selector }) => ({ op: 'policy.del', policy: { dir, selector } }) as const),
-      ...old.map(({ dst, spi }) => ({ op: 'sa.del', sa: { dst, spi } }) as const),
-    ]);
+    const here = localOf(self);
+    const belongs = (src: string, dst: string) => (src === here && peers.has(dst)) || (dst === here && peers.has(src));
+    await this.#here.kernel.apply(host, tidyOps(ipsec, belongs));
     this.#here.files.keep(new Set(this.#peers.keys()));
   }
 }

@@ -1,26 +1,37 @@
+import { randomBytes } from 'node:crypto';
 import type { Kernel } from '../kernel/kernel.ts';
 import type { Op } from '../kernel/op.ts';
-import type { Policy, Sa } from '../kernel/state.ts';
+import type { Policy, Sa, SaCounters } from '../kernel/state.ts';
 import { host } from '../kernel/state.ts';
 import type { Announcement, Refusal } from '../keys/announcement.ts';
 import { announce, verifyAnnouncement } from '../keys/announcement.ts';
 import type { Abilities } from '../keys/cipher.ts';
 import type { EncapSetting } from '../keys/encap.ts';
+import { espPort } from '../keys/encap.ts';
 import { newExchange } from '../keys/exchange.ts';
+import type { Hearing } from '../keys/hearing.ts';
+import { listen } from '../keys/hearing.ts';
 import type { Identity } from '../keys/identity.ts';
 import type { Ends, Limits, Outcome, PairState } from '../keys/pair.ts';
+import { isOpen } from '../keys/passage.ts';
 import type { Way } from '../keys/sa.ts';
-import { saKey, saOf, sightOf } from '../keys/sa.ts';
+import { ported, saKey, saOf, sightOf } from '../keys/sa.ts';
 import { step } from '../keys/step.ts';
 import type { ClusterId } from '../model/id.ts';
 import type { Node } from '../model/node.ts';
+import { localOf } from '../model/node.ts';
+import { Secret } from '../model/secret.ts';
 import { peerPolicies } from '../plan/desired/guard.ts';
 import { covers, policyName } from '../plan/diff.ts';
 import { reqid } from '../plan/names.ts';
 import type { Holder } from './holder.ts';
+import type { Ipsec } from './ipsec.ts';
 import type { PairFiles } from './pair-files.ts';
 import type { Pins } from './pins.ts';
-import { probe } from './probe.ts';
+import { emptyProbe, probe } from './probe.ts';
+
+/** A mapping of a NAT lives for half a minute at least (RFC 4787, 4.3, asks for two); RFC 3948 says 20 seconds. */
+const keepaliveMs = 20_000;
 
 /** What all pairs of a node have in common. */
 export type Here = {
@@ -39,9 +50,6 @@ export type Here = {
   readonly directions: boolean;
 };
 
-/** The host's IPsec, as read after the last turn of any pair: SAs by saKey, policies by policyName. */
-export type Ipsec = { readonly sas: ReadonlyMap<string, Sa>; readonly policies: ReadonlyMap<string, Policy> };
-
 /** One other node: what is agreed with it, and the turns of its pair (keys/pair.ts has the picture). */
 export class Peer {
   node: Node;
@@ -56,6 +64,11 @@ export class Peer {
   /** Why what it announced is not taken. */
   refused: Refusal | undefined;
   readonly #here: Here;
+  /** Where its ESP in UDP comes from, as its NAT was last heard to map it. */
+  #port: number | undefined;
+  #elsewhere: string | undefined;
+  #hearing: Hearing | undefined;
+  #deaf = false;
   #floor: number | undefined;
   #state: PairState | undefined;
   #verified: { text: string; index: number; announcement: Announcement | undefined } | undefined;
@@ -81,6 +94,24 @@ export class Peer {
     return this.up && this.outcome?.status.rotating === undefined;
   }
 
+  /** Its packets come from this address, which is not the one it has told. */
+  get elsewhere(): string | undefined {
+    return this.#elsewhere;
+  }
+
+  /** A packet of its has come from there. Is that news? The kernel tells it of every packet until the SAs are changed. */
+  cameFrom(address: string, port: number): boolean {
+    const before = { port: this.#port, elsewhere: this.#elsewhere };
+    this.#elsewhere = address === this.node.underlay ? undefined : address;
+    if (!this.#elsewhere) this.#port = port;
+    return this.#port !== before.port || this.#elsewhere !== before.elsewhere;
+  }
+
+  /** It is somewhere else now. */
+  forgetPort(): void {
+    this.#port = this.#elsewhere = undefined;
+  }
+
   /**
    * Reads what was done, decides, does it; what is to be said is left in `saying`. Killed or failing between any two of
    * these, the next turn finds what is missing. Gives the time of the next turn.
@@ -88,7 +119,7 @@ export class Peer {
   async turn(self: Node, now: number, ipsec: Ipsec): Promise<number | undefined> {
     const { abilities, encap, holder, files, limits, kernel, port } = this.#here;
     const ends = this.#ends(self);
-    const way: Way = { local: self.underlay, remote: this.node.underlay, reqid, directions: this.#here.directions };
+    const way = this.#way(self, ipsec);
     const { state, outcome } = step(ends, this.#state, {
       now,
       date: new Date().toISOString(),
@@ -100,6 +131,8 @@ export class Peer {
       socket: holder.up,
       floor: this.#floor ?? 0,
       rekey: this.rekey,
+      deaf: this.#deaf,
+      nat: self.local !== undefined || this.node.local !== undefined,
       limits,
       fresh: newExchange,
     });
@@ -107,6 +140,7 @@ export class Peer {
     this.#state = state;
     this.outcome = outcome;
     this.rekey = false;
+    this.#deaf = false;
     this.refused = outcome.refused ?? this.refused;
     for (const half of outcome.forget) half.wipe();
     try {
@@ -114,10 +148,26 @@ export class Peer {
     } finally {
       for (const { key } of outcome.add) key.wipe();
     }
-    if (outcome.probe) await probe(self.underlay, this.node.underlay, port);
+    if (outcome.probe) await probe(way.local, way.remote, port);
     if (outcome.saying)
       this.saying = announce(this.#here.identity, { ...ends, from: self.id, to: this.node.id }, outcome.saying);
     return outcome.again;
+  }
+
+  /** Is there something to be done about it? What there is to be sent for its sake, or a NAT's, is sent. */
+  async listen(self: Node, now: number, counters: ReadonlyMap<string, SaCounters | undefined>): Promise<boolean> {
+    const session = this.outcome?.session;
+    const [local, remote] = [localOf(self), this.node.underlay];
+    const out = session && counters.get(saKey({ dst: remote, spi: session.tx }));
+    const into = session && counters.get(saKey({ dst: local, spi: session.rx }));
+    if (!out || !into) return false; // the next turn sees it, too
+    const { hearing, answer, deaf } = listen(this.#hearing, session, { out, into }, emptyProbe(local), now);
+    this.#hearing = hearing;
+    this.#deaf ||= deaf;
+    // In ESP, so that the peer hears of a mapping that has changed while nobody sent anything.
+    const fading = self.local !== undefined && now - hearing.sentAt >= keepaliveMs;
+    if (answer || fading) await probe(local, remote, this.#here.port);
+    return deaf || (this.#state !== undefined && isOpen(this.#state, session, into));
   }
 
   /** Our own announcement, as the store has it: its number is taken, even if we know nothing of it. */
@@ -154,6 +204,14 @@ export class Peer {
     return announcement;
   }
 
+  /** The port is what was heard, or else what the SAs have. */
+  #way(self: Node, { sas }: Ipsec): Way {
+    const way = { local: localOf(self), remote: this.node.underlay, reqid, directions: this.#here.directions };
+    const known = [...sas.values()].find((sa) => isPair(sa, way) && sa.dst === way.local && sa.encap);
+    const keepalive = self.local === undefined ? undefined : keepaliveMs / 1000;
+    return { ...way, port: this.#port ?? known?.encap?.sport ?? espPort, keepalive };
+  }
+
   #policies({ local, remote }: Way, spi: number | undefined): readonly Policy[] {
     return peerPolicies({ local, remote, dport: this.#here.port }, spi);
   }
@@ -182,7 +240,9 @@ export class Peer {
       (sa) =>
         isPair(sa, way) && !adding.has(saKey(sa)) && !(sa.dst === way.local ? keep.in : keep.out).includes(sa.spi),
     );
+    const moved = [...sas.values()].flatMap((sa) => (isPair(sa, way) && !old.includes(sa) && ported(way, sa)) || []);
     return [
+      ...moved.map((sa): Op => ({ op: 'sa.update', sa, key: nobodys() })),
       ...sets(inwards),
       ...fresh.map(({ sa, key }): Op => ({ op: 'sa.add', sa, key })),
       ...sets(outwards),
@@ -192,7 +252,10 @@ export class Peer {
   }
 }
 
-function isPair(sa: Sa, { local, remote }: Way): boolean {
+/** An update asks for a key and does not take it; should it ever make an SA, that one must not have a key anybody knows. */
+const nobodys = (): Secret => new Secret(randomBytes(36));
+
+function isPair(sa: Sa, { local, remote }: Pick<Way, 'local' | 'remote'>): boolean {
   const between = (sa.src === local && sa.dst === remote) || (sa.src === remote && sa.dst === local);
   return between && sa.reqid === reqid && !sa.partial;
 }

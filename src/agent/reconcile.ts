@@ -27,7 +27,7 @@ import {
 } from '../plan/names.ts';
 import { order } from '../plan/order.ts';
 import type { Scope, Step, Wish } from '../plan/scope.ts';
-import { merge } from '../plan/scope.ts';
+import { merge, nothing } from '../plan/scope.ts';
 import { explain } from './explain.ts';
 import { Sweeper } from './sweep.ts';
 import type { Wanted } from './wanted.ts';
@@ -190,6 +190,16 @@ export class Reconciler {
     return { steps, gone: [] };
   }
 
+  /** Does IPVS hold what was applied last? REQUIRES: the network is built. */
+  async balanced(network: NetworkId): Promise<boolean> {
+    const wanted = merge(this.#wanted.services(network));
+    const [wish] = wanted.wishes;
+    if (!wish) return true;
+    const { ipvs, ipvsDests } = await this.#kernel.read(wish.netns, { ipvs: true });
+    const have = { namespaces: [], wishes: [{ netns: wish.netns, state: { ...nothing, ipvs, ipvsDests } }] };
+    return diff(wanted, have).length === 0;
+  }
+
   /** The same path may lead to another namespace by now, and after a reboot every one is another. */
   async #gone({ endpoints }: NetworkView): Promise<Endpoint[]> {
     const gone: Endpoint[] = [];
@@ -244,6 +254,7 @@ export class Reconciler {
     const have = await this.#kernel.read(host, {
       links: want.links.length > 0,
       addrs: want.addrs.length > 0,
+      routes: all,
       sysctls: want.sysctls.map(({ key }) => key),
       nft: all ? [tableName, guardTable].map((name) => ({ family: 'inet', name }) as const) : want.nft,
       policies: want.policies.length > 0 || (all && this.#guarded),

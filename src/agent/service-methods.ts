@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { findEndpoint, findNetwork, findService, servicesOf } from '../control/find.ts';
 import { serviceJson } from '../control/present-service.ts';
-import { addBackend, createService, updateService } from '../control/services.ts';
+import { addBackend, createService, removeService, updateService } from '../control/services.ts';
 import type { IpvsDest } from '../kernel/state.ts';
 import type { Endpoint } from '../model/endpoint.ts';
 import { WarrenError } from '../model/error.ts';
@@ -61,7 +61,7 @@ export function serviceMethods(agent: Agent): Readonly<Record<string, Method>> {
     'service.remove': async (params) => {
       const service = await unlessAbsent(params, () => find(params));
       if (!service) return { removed: [] };
-      await store.serviceRemove(service.network, service.id);
+      await removeService(store, service);
       await settle(service);
       return { removed: [service.id] };
     },

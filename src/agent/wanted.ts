@@ -25,6 +25,12 @@ export class Wanted {
     return this.#scopes.get(key);
   }
 
+  /** Of every service of a network. */
+  services(network: NetworkId): Scope[] {
+    const keys = [...(this.#networks.get(network) ?? [])].filter((key) => partsOf(key).service !== undefined);
+    return keys.flatMap((key) => this.#scopes.get(key) ?? []);
+  }
+
   put(key: Key, scope: Scope): void {
     this.drop(key);
     this.#scopes.set(key, scope);

@@ -24,6 +24,23 @@ export function serviceOptions(yargs: Argv<Globals>) {
       type: 'number',
       describe: 'seconds after its start in which none counts (default: 0)',
     })
+    .option('publish', {
+      type: 'string',
+      array: true,
+      nargs: 1,
+      describe: '[IP:]PORT:VIPPORT[/tcp|udp]: hosts listen on PORT',
+    })
+    .option('publish-mode', {
+      type: 'string',
+      choices: ['ingress', 'host'],
+      describe: 'every host leads to every backend, or hosts with backends to their own (default: ingress)',
+    })
+    .option('publish-from', {
+      type: 'string',
+      array: true,
+      nargs: 1,
+      describe: 'CIDR: only clients from there are answered',
+    })
     .option('label', { type: 'string', array: true, nargs: 1, describe: 'K=V' });
 }
 
@@ -42,6 +59,9 @@ export function serviceParams(args: Options): Record<string, unknown> {
     healthTimeout: milliseconds(args.healthTimeout),
     healthRetries: args.healthRetries,
     healthStart: milliseconds(args.healthStartPeriod),
+    publish: args.publish,
+    publishMode: args.publishMode,
+    publishFrom: args.publishFrom,
     labels: args.label && pairs(args.label),
   });
 }

@@ -39,6 +39,10 @@ export function fields(thing: Row): string {
   return trimmed(made.toString());
 }
 
+export function warning(text: string): string {
+  return `${process.stdout.isTTY ? styleText('yellow', 'warning:') : 'warning:'} ${text}`;
+}
+
 function cellOf(value: unknown): string {
   if (value === null || value === undefined || value === '') return '-';
   if (Array.isArray(value))

@@ -83,6 +83,7 @@ export function nodeJson(
     name,
     role,
     address: underlay,
+    local: node.local ?? null,
     status,
     encryption,
     peers,

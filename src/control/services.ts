@@ -3,7 +3,7 @@ import { WarrenError } from '../model/error.ts';
 import type { ServiceId } from '../model/id.ts';
 import { newId } from '../model/id.ts';
 import { contains, rangeOf, toNumber } from '../model/ip.ts';
-import type { Network } from '../model/network.ts';
+import type { Network, Published } from '../model/network.ts';
 import { invalid } from '../model/parse.ts';
 import type { ServiceInput, ServicePatch } from '../model/parse-service.ts';
 import { checkDefaults, healthText, parseService, parseServicePatch } from '../model/parse-service.ts';
@@ -37,7 +37,46 @@ export async function createService(store: Store, view: View, input: unknown): P
     labels: {},
     createdAt: new Date().toISOString(),
   });
-  return store.serviceCreate(network, service);
+  return publishing(store, network, undefined, service, () => store.serviceCreate(network, service));
+}
+
+/**
+ * Ports are taken before they are used, and given up after: whoever dies in between leaves one taken, not one used twice. It
+ * is given up when the service is changed or removed.
+ */
+async function publishing(
+  store: Store,
+  network: Network,
+  before: Service | undefined,
+  after: Service,
+  write: () => Promise<Service>,
+): Promise<Service> {
+  const [old, now] = [before ? publishedBy(before) : [], publishedBy(after)];
+  if (old.length + now.length === 0) return write();
+  if (now.length > 0 && network.internal)
+    throw invalid(
+      `service "${after.name}": network "${network.name}" is internal, nothing of it can be published`,
+      'put the service on another network, or leave out --publish',
+    );
+  const texts = new Set(now.map((each) => JSON.stringify(each)));
+  await store.networkPublish(network.id, after.id, [...now, ...old.filter((each) => !texts.has(JSON.stringify(each)))]);
+  let kept = old;
+  try {
+    const written = await write();
+    kept = now;
+    return written;
+  } finally {
+    await store.networkPublish(network.id, after.id, kept);
+  }
+}
+
+function publishedBy({ id, publish, publishMode: mode }: Service): Published[] {
+  return publish.map(({ ip, port, proto }) => ({ service: id, mode, ...(ip ? { ip } : {}), port, proto }));
+}
+
+export async function removeService(store: Store, service: Service): Promise<void> {
+  await store.serviceRemove(service.network, service.id);
+  if (service.publish.length > 0) await store.networkPublish(service.network, service.id, []);
 }
 
 /** Labels are added to, everything else is replaced as given. */
@@ -49,7 +88,8 @@ export async function updateService(
 ): Promise<Service> {
   const patch = parseServicePatch(input);
   const labels = patch.labels ? { ...service.labels, ...patch.labels } : service.labels;
-  return store.serviceUpdate(network, settled({ ...patch, labels }, service));
+  const next = settled({ ...patch, labels }, service);
+  return publishing(store, network, service, next, () => store.serviceUpdate(network, next));
 }
 
 /** The endpoint becomes a backend: again after it was drained, and nothing changes when it is one. */
@@ -130,7 +170,7 @@ function checkVip(network: Network, vip: Service['vips'][number]): void {
     );
   const { first, last } = rangeOf(pool);
   const offset = toNumber(vip) - first;
-  if (offset < 1n || offset > 0x3ffen || first + offset >= last)
+  if (offset < 1n || offset > 0x1ffen || first + offset >= last)
     throw invalid(`network "${network.name}": ${vip} cannot be a virtual IP`, `use one of the first in ${pool}`);
 }
 

@@ -25,5 +25,11 @@ export interface Kernel {
    * packets go to IPsec while it is open; it need not be read from, and its port is never shared (EADDRINUSE).
    */
   socket(netns: Netns, type: SocketType, address: string, port: number): Promise<number>;
+  /**
+   * How many TCP connections to this port of the namespace's own are open: established, or closed by one side, or by both
+   * with something on the way still. Those being made are not counted, nor is what only waits for its time (TIME_WAIT).
+   * Equivalent to: `ss -tnH state connected exclude syn-sent exclude syn-recv exclude time-wait sport = :PORT | wc -l`
+   */
+  connections(netns: Netns, port: number): Promise<number>;
   close(): Promise<void>;
 }

@@ -22,6 +22,7 @@ export type Addon = {
   identify(path: string): Promise<NetnsId | undefined>;
   namespaces(): Promise<string[]>;
   socket(netns: Netns, type: SocketType, address: string, port: number): Promise<number>;
+  connections(netns: Netns, port: number): Promise<number>;
   close(): Promise<void>;
   /** The messages an op becomes, without sending them: link N has index 100 + N, every namespace descriptor is 9, every genl family 37. */
   encode(op: PlainOp): { bytes: Uint8Array; marks: { offset: number; depth: number; name: string }[] }[];
@@ -145,6 +146,10 @@ class NativeKernel implements Kernel {
     );
   }
 
+  async connections(netns: Netns, port: number): Promise<number> {
+    return this.#ask('connections', `port ${port}`, netns, () => this.#addon.connections(netns, port));
+  }
+
   /** Ends all watches; requests already made are answered first. */
   async close(): Promise<void> {
     if (this.#closed) return;
@@ -168,10 +173,11 @@ class NativeKernel implements Kernel {
 }
 
 function both(before: Hint, more: Hint): Hint {
-  const { news, expired, vague } = before;
+  const { news, expired, mapped, vague } = before;
   return {
     news: [...news, ...more.news],
     expired: [...expired, ...more.expired],
+    mapped: [...mapped, ...more.mapped],
     vague: vague || more.vague,
   };
 }
@@ -272,6 +278,9 @@ export function subject(op: Op): string {
       return `table ${op.table.family} ${op.table.name}`;
     case 'nft.del':
       return `table ${op.family} ${op.name}`;
+    case 'nft.element.set':
+    case 'nft.element.del':
+      return `set ${op.family} ${op.table} ${op.set}`;
   }
 }
 

@@ -9,7 +9,9 @@ import type {
   Link,
   Neigh,
   Netns,
+  NftElements,
   NftTable,
+  NftTableId,
   Policy,
   PolicyId,
   Route,
@@ -75,8 +77,16 @@ export type Op =
   /** `ipvsadm -d …`. What becomes of its connections is said by net.ipv4.vs.expire_nodest_conn. */
   | { readonly op: 'ipvs.dest.del'; readonly dest: IpvsDestId }
   | { readonly op: 'sysctl.set'; readonly sysctl: Sysctl }
+  /** Fails with libnftables' words and the line of the text that is wrong; the old table is whole then. */
   | { readonly op: 'nft.set'; readonly table: NftTable }
-  | { readonly op: 'nft.del'; readonly family: 'inet'; readonly name: string }
+  | { readonly op: 'nft.del'; readonly family: NftTableId['family']; readonly name: string }
+  /**
+   * `nft add element`, in one transaction; a key of a map that has another value gets this one. ENOENT: there is no such
+   * table or set.
+   */
+  | ({ readonly op: 'nft.element.set' } & NftElements)
+  /** `nft delete element`, in one transaction, whatever value they have. */
+  | ({ readonly op: 'nft.element.del' } & NftElements)
   /** Only in the host: `ip netns add NAME` / `ip netns del NAME`, below /run/netns. */
   | { readonly op: 'netns.add'; readonly name: string }
   | { readonly op: 'netns.del'; readonly name: string };

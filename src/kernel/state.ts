@@ -47,6 +47,8 @@ export type Link = {
   readonly addrGenMode?: 'eui64' | 'none';
   /** `ethtool -K DEV tso on|off`: TCP segments are cut by the device, or before it. Only read of kind vxlan; no event tells it. */
   readonly tso?: boolean;
+  /** Only read, of kind vxlan: packets it could not send (`ip -s link`). */
+  readonly txDropped?: number;
   readonly vxlan?: VxlanData;
   readonly bridge?: BridgeData;
   readonly veth?: VethData;
@@ -156,6 +158,11 @@ export type Sa = SaId & {
   /** The one direction it is for (Linux 6.10; others ignore it). */
   readonly dir?: 'in' | 'out';
   readonly encap?: Encap;
+  /**
+   * Seconds without a packet after which the kernel sends an empty one, so that a NAT on the way keeps its mapping (RFC 3948,
+   * 2.3). With `encap` and `dir` 'out' only. Since Linux 6.11; others ignore it.
+   */
+  readonly keepalive?: number;
   /** Reached: a Hint tells it expired, and it goes on. */
   readonly soft?: SaLimit;
   /** Reached: it is removed, and a Hint tells. */
@@ -278,6 +285,12 @@ export type IpvsDest = IpvsDestId & {
 /** An SA that has reached a limit: `hard`, it is gone; otherwise it goes on, and it is time for another (`ip xfrm monitor expire`). */
 export type SaExpire = SaId & { readonly reqid: number; readonly hard: boolean };
 
+/**
+ * Under an SA of ESP in UDP came a packet from another address or port than it has (`ip xfrm monitor`): a NAT between has
+ * moved. It is told with every packet until the SA is updated.
+ */
+export type SaMapping = SaId & { readonly reqid: number; readonly src: string; readonly sport: number };
+
 /** One object as an event tells it: what the event does not say is absent, the link's name among it. */
 export type News = {
   readonly [N in Watched]: {
@@ -300,14 +313,30 @@ type Watched = 'links' | 'addrs' | 'routes' | 'rules' | 'neighs' | 'fdb';
 export type Hint = {
   readonly news: readonly News[];
   readonly expired: readonly SaExpire[];
+  /** The latest of each SA. */
+  readonly mapped: readonly SaMapping[];
   readonly vague: boolean;
 };
 
 /** Path below /proc/sys: `net/ipv4/ip_forward`. */
 export type Sysctl = { readonly key: string; readonly value: string };
 
+/** netdev: of single links, with hooks as packets come in and go out. */
+export type NftTableId = { readonly family: 'inet' | 'netdev'; readonly name: string };
+
 /** A whole table; text is its body exactly as `nft -s list table` prints it, so that reading it back compares equal. */
-export type NftTable = { readonly family: 'inet'; readonly name: string; readonly text: string };
+export type NftTable = NftTableId & { readonly text: string };
+
+/**
+ * Some elements of a set or map of such a table, each as nft writes it: `10.9.0.11 . 80`, in a map with its value,
+ * `10.9.0.11 . 80 : 8080`. Single ones, no intervals.
+ */
+export type NftElements = {
+  readonly family: NftTableId['family'];
+  readonly table: string;
+  readonly set: string;
+  readonly elements: readonly string[];
+};
 
 /** One namespace, wholly or in part: wanted, or read. */
 export type NetnsState = {
@@ -343,5 +372,5 @@ export type Query = {
   /** `ipvs` and `ipvsDests`, with what they count. Of a kernel without IPVS it fails with EPROTONOSUPPORT. */
   readonly ipvs?: boolean;
   readonly sysctls?: readonly string[];
-  readonly nft?: readonly { readonly family: 'inet'; readonly name: string }[];
+  readonly nft?: readonly NftTableId[];
 };

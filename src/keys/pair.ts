@@ -84,6 +84,10 @@ export type Reason =
   | 'changed'
   /** The peer has begun one, and ours has met its predecessor already. */
   | 'answer'
+  /** What the peer sends has stopped to arrive (hearing.ts). */
+  | 'silence'
+  /** It arrives again: the way was cut, and ESP is worth another try. */
+  | 'open'
   | 'request'
   | 'age'
   | 'packets'
@@ -114,6 +118,10 @@ export type Input = {
   /** Highest number known to be used by us with this peer, where the state does not tell: our own announcement in the store. */
   readonly floor: number;
   readonly rekey: boolean;
+  /** Does the peer seem to be cut off (hearing.ts)? */
+  readonly deaf: boolean;
+  /** Is either of both behind a NAT? Then ESP is in UDP, and another session shows the peer where we are now. */
+  readonly nat: boolean;
   readonly limits: Limits;
   /** Randomness comes from outside. */
   readonly fresh: () => ExchangePair;
@@ -126,6 +134,8 @@ export type Outcome = {
   readonly keep: { readonly in: readonly number[]; readonly out: readonly number[] };
   /** What the policy towards the peer names. undefined: there is none, and the guard blocks. */
   readonly tx: number | undefined;
+  /** The session that `tx` is of; in use on both sides once it is done. */
+  readonly session: Session | undefined;
   /** Must there be a socket that takes ESP out of UDP? Without it no session in UDP begins. */
   readonly socket: boolean;
   /** Send a datagram under `tx`, before anything is said: the peer listens for it. */

@@ -9,7 +9,8 @@ import type { Sight } from './sa.ts';
  *              carries nothing else. Nobody answers them; the peer's SA counts them.
  *   receiver   both have moved, and its SA has counted nothing for some seconds: ESP is blocked.
  * That holds until the host is started again, but for a peer that was not heard in UDP either when that began: then it was
- * the way that was cut, and the next generation tries ESP again.
+ * the way that was cut, and the next generation tries ESP again; as soon as something comes, there is one.
+ * ESP that stops passing later is found by hearing.ts.
  */
 
 export const probeMs = 1000;
@@ -30,7 +31,7 @@ export function knownAt(session: Session | undefined, sight: Sight): number | un
 }
 
 /** What came and was refused did come. */
-function arrived({ packets, replay, replayWindow, integrityFailed }: SaCounters): number {
+export function arrived({ packets, replay, replayWindow, integrityFailed }: SaCounters): number {
   return packets + replay + replayWindow + integrityFailed;
 }
 
@@ -42,6 +43,11 @@ export function isSilent(session: Session, { now, sight }: Input): boolean {
 /** Was it found out that ESP does not come through, by now? */
 export function isBlocked({ blocked }: PairState, current: Session | undefined): boolean {
   return blocked || (current?.encap === 'esp' && current.silent);
+}
+
+/** Was the way cut, and is it open again? */
+export function isOpen({ blocked }: PairState, current: Session, rx: SaCounters): boolean {
+  return blocked && current.encap === 'udp' && current.silent && arrived(rx) > 0;
 }
 
 /** And is it worth another look, now that there is another generation anyway? */

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { SaCounters } from '../kernel/state.ts';
 import { sameAbilities } from './cipher.ts';
 import type { Ends, Input, Limits, Own, PairState, Reason, Session } from './pair.ts';
-import { wishOf } from './passage.ts';
+import { isOpen, wishOf } from './passage.ts';
 
 /** When a pair needs another generation, and why. */
 
@@ -54,6 +54,9 @@ export function reasonToRotate(
   // While one is on its way, a wish for another is a wish for that one.
   if (forced || !current?.doneAt || current.own !== state.own.number) return forced;
   if (input.rekey) return 'request';
+  if (input.deaf && (current.encap === 'esp' ? !state.blocked : input.nat)) return 'silence';
+  const rx = input.sight.find({ ...current, direction: 'in', spi: current.rx });
+  if (typeof rx === 'object' && isOpen(state, current, rx)) return 'open';
   // A clock that went back belongs to another boot.
   if (input.now >= expiresAt(ends, current, input.limits) || input.now < (current.sendingSince ?? 0)) return 'age';
   if (counters && counters.packets >= input.limits.packets) return 'packets';

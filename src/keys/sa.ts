@@ -1,4 +1,4 @@
-import type { Sa, SaCounters } from '../kernel/state.ts';
+import type { Encap, Sa, SaCounters } from '../kernel/state.ts';
 import type { Ip } from '../model/ip.ts';
 import { kernelNames } from './cipher.ts';
 import type { Agreed } from './derive.ts';
@@ -13,6 +13,10 @@ export type Way = {
   readonly reqid: number;
   /** Does the kernel know directions (Linux 6.10)? Others want a replay window of sending SAs too. */
   readonly directions: boolean;
+  /** Of the peer's ESP in UDP: another than our own where a NAT maps it. */
+  readonly port: number;
+  /** Seconds; given where this host is behind a NAT whose mapping must not be forgotten. */
+  readonly keepalive?: number | undefined;
 };
 
 export type Half = Agreed & { readonly direction: 'in' | 'out'; readonly spi: number };
@@ -33,9 +37,20 @@ export function saOf(way: Way, { direction, spi, cipher, encap }: Half, soft: { 
     esn: true,
     replayWindow: way.directions && direction === 'out' ? 0 : replayWindow,
     ...(way.directions ? { dir: direction } : {}),
-    ...(encap === 'udp' ? { encap: { sport: espPort, dport: espPort } } : {}),
+    ...(encap === 'udp' ? { encap: portsOf(way, direction) } : {}),
+    ...(encap === 'udp' && direction === 'out' && way.directions && way.keepalive ? { keepalive: way.keepalive } : {}),
     ...(direction === 'out' ? { soft } : {}),
   };
+}
+
+const portsOf = ({ port }: Way, direction: 'in' | 'out'): Encap =>
+  direction === 'out' ? { sport: espPort, dport: port } : { sport: port, dport: espPort };
+
+/** One of the pair's SAs as it must be now that the peer's port is that one; undefined: it is so, or is not in UDP. */
+export function ported(way: Way, { counters: _, ...sa }: Sa): Sa | undefined {
+  const want = portsOf(way, sa.dst === way.remote ? 'out' : 'in');
+  const same = sa.encap?.sport === want.sport && sa.encap?.dport === want.dport;
+  return !sa.encap || same ? undefined : { ...sa, encap: want };
 }
 
 /** What one pair needs to know of the kernel, read after the ops of its last step were done. */

@@ -72,6 +72,7 @@ export function step(ends: Ends, before: PairState | undefined, input: Input): {
       out: state.sessions.filter(({ txGone }) => !txGone).map((session) => session.tx),
     },
     tx,
+    session: current,
     socket: [state.own, state.peer, ...state.sessions].some((one) => one?.encap === 'udp'),
     probe,
     saying: silent ? undefined : sayingOf(state, stage),

@@ -38,6 +38,7 @@ export const exitCodes = {
   already_initialized: 4,
   agent_running: 4,
   port_taken: 4,
+  behind_nat: 4,
   stale_epoch: 4,
   agent_unreachable: 5,
   store_unreachable: 5,

@@ -21,8 +21,10 @@ export type Node = {
   readonly index: number;
   readonly name: string;
   readonly role: 'manager' | 'worker';
-  /** Address of the VXLAN tunnel end point (VTEP). */
+  /** Address of the VXLAN tunnel end point (VTEP), as the others reach it. */
   readonly underlay: Ip;
+  /** The host's own address where that is another: it is behind a NAT. */
+  readonly local?: Ip | undefined;
   readonly underlayMtu: number;
   /** Prefixes this host already reaches otherwise; no network may overlap them. */
   readonly routes: readonly Cidr[];
@@ -39,4 +41,10 @@ export type Node = {
 };
 
 /** What a host tells the others about itself, anew at every start of its agent and whenever it changes. */
-export type Facts = Pick<Node, 'underlay' | 'underlayMtu' | 'routes' | 'version' | 'identity' | 'encryption' | 'encap'>;
+export type Facts = Pick<
+  Node,
+  'underlay' | 'local' | 'underlayMtu' | 'routes' | 'version' | 'identity' | 'encryption' | 'encap'
+>;
+
+/** What this host's packets to others come from, and theirs arrive at. */
+export const localOf = ({ local, underlay }: Pick<Node, 'local' | 'underlay'>): Ip => local ?? underlay;

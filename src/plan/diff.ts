@@ -1,5 +1,5 @@
 import type { Op } from '../kernel/op.ts';
-import type { IpvsDest, IpvsKey, Link, Netns, NetnsState, PolicyId, Sysctl } from '../kernel/state.ts';
+import type { IpvsDest, IpvsKey, Link, Netns, NetnsState, NftTableId, PolicyId, Sysctl } from '../kernel/state.ts';
 import { host } from '../kernel/state.ts';
 import { bornVxlan, isHostEnd, isOurs, leaving, placeOf, vxlan } from './names.ts';
 import { nameOf } from './news.ts';
@@ -82,11 +82,11 @@ function diffState(netns: Netns, want: NetnsState, have: NetnsState): Step[] {
     ...want.nft.flatMap((table) =>
       diffTable(
         table,
-        have.nft.find(({ name }) => name === table.name),
+        have.nft.find((found) => sameTable(found, table)),
       ).map(here),
     ),
     ...have.nft
-      .filter(({ name }) => !want.nft.some((table) => table.name === name))
+      .filter((table) => !want.nft.some((wanted) => sameTable(wanted, table)))
       .map(({ family, name }) => here({ op: 'nft.del', family, name })),
   ];
 }
@@ -164,6 +164,10 @@ function differs(sysctl: Sysctl, want: NetnsState, have: NetnsState): boolean {
   if (old) return old.value !== sysctl.value;
   const link = /^net\/ipv[46]\/conf\/([^/]+)\//.exec(sysctl.key)?.[1];
   return want.links.some(({ name }) => name === link);
+}
+
+function sameTable(a: NftTableId, b: NftTableId): boolean {
+  return a.family === b.family && a.name === b.name;
 }
 
 function ipvsName(key: IpvsKey): string {

@@ -30,9 +30,12 @@ export function diffTable(want: NftTable, have: NftTable | undefined): Op[] {
   if (have?.text === want.text) return [];
   const [wanted, found] = [partsOf(want.text), partsOf(have?.text ?? '')];
   if (!have || wanted.skeleton !== found.skeleton) return [{ op: 'nft.set', table: want }];
-  const same = [...wanted.elements].every(([set, these]) => {
+  const { family, name: table } = want;
+  return [...wanted.elements].flatMap(([set, these]): Op[] => {
     const those = found.elements.get(set) ?? new Set();
-    return these.size === those.size && [...these].every((each) => those.has(each));
+    const [more, less] = [[...these].filter((each) => !those.has(each)), [...those].filter((each) => !these.has(each))];
+    const del: Op[] = less.length > 0 ? [{ op: 'nft.element.del', family, table, set, elements: less }] : [];
+    const add: Op[] = more.length > 0 ? [{ op: 'nft.element.set', family, table, set, elements: more }] : [];
+    return [...del, ...add];
   });
-  return same ? [] : [{ op: 'nft.set', table: want }];
 }

@@ -9,15 +9,18 @@ import type { Step } from './scope.ts';
 const ranks: readonly (readonly [place: string, ops: readonly Op['op'][]])[] = [
   ['host', ['netns.add']],
   // The guard stands before there is a device whose packets it stops, and goes after the last one.
-  ['host', ['sysctl.set', 'policy.set', 'nft.set']],
-  ['network', ['nft.set', 'sysctl.set']],
+  ['host', ['sysctl.set', 'policy.set', 'nft.set', 'nft.element.del', 'nft.element.set']],
+  ['network', ['nft.set', 'nft.element.del', 'nft.element.set', 'sysctl.set']],
   ['network', ['link.del']],
   ['host', ['link.add']],
   ['network', ['link.add', 'link.set']],
   ['host', ['link.set', 'addr.set', 'route.set', 'rule.set']],
   ['network', ['addr.set']],
   ['network', ['route.set', 'rule.set', 'neigh.set', 'fdb.set']],
-  ['endpoint', ['link.set', 'sysctl.set', 'addr.set', 'route.set', 'rule.set', 'nft.set']],
+  [
+    'endpoint',
+    ['link.set', 'sysctl.set', 'addr.set', 'route.set', 'rule.set', 'nft.set', 'nft.element.del', 'nft.element.set'],
+  ],
   // A backend is there before it is balanced to, and is not balanced to any more before it goes.
   ['network', ['ipvs.set', 'ipvs.dest.set']],
   ['network', ['ipvs.dest.del', 'ipvs.del']],

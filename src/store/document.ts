@@ -7,7 +7,7 @@ import type { ServiceWish } from './store.ts';
 
 /*
  * A document is one JSON object in lines, a group of members on each:
- *   network   head / labels / vni vipPools / subnets / members
+ *   network   head / labels / vni vipPools / subnets / published / members
  *   endpoint  head / addresses / backend / state
  *   service   head / settings / vips
  *   node      id name role / facts / joinedAt / index epoch
@@ -31,8 +31,17 @@ export function nodeLines({ id, name, role, joinedAt, ...rest }: Omit<Node, 'ind
   return { who: members({ id, name, role }), facts: factsLine(rest), joined: members({ joinedAt }) };
 }
 
-export function factsLine({ underlay, underlayMtu, routes, version, identity, encryption, encap }: Facts): string {
-  return members({ underlay, underlayMtu, routes, version, identity, encryption, encap });
+export function factsLine({
+  underlay,
+  local,
+  underlayMtu,
+  routes,
+  version,
+  identity,
+  encryption,
+  encap,
+}: Facts): string {
+  return members({ underlay, local, underlayMtu, routes, version, identity, encryption, encap });
 }
 
 /** A service's lines but the last, its virtual IPs. */

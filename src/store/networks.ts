@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { WarrenError } from '../model/error.ts';
-import type { NetworkId, NodeId } from '../model/id.ts';
+import type { NetworkId, NodeId, ServiceId } from '../model/id.ts';
 import type { Cidr, Ip } from '../model/ip.ts';
 import { familyOf, toHex } from '../model/ip.ts';
-import type { Network } from '../model/network.ts';
+import type { Network, Published } from '../model/network.ts';
 import { firstVni, vniCount } from '../model/network.ts';
 import { members, parseDocument, sorted } from './document.ts';
 import { capacityOf, checkSubnets, poolOf, prefixOf } from './ipam.ts';
@@ -199,6 +199,33 @@ export async function networkLeave(session: Session, id: NetworkId, node: NodeId
   const reply = await session.change('leave-network-3', '', [meta, changes, networks], [id, node]);
   const [status] = session.present(reply);
   if (status !== 'ok') throw unexpected(status);
+}
+
+export async function networkPublish(
+  session: Session,
+  id: NetworkId,
+  service: ServiceId,
+  ports: readonly Published[],
+): Promise<Network> {
+  const { meta, changes, networks } = session.registry;
+  const wish = ports.map((each) => ({
+    text: JSON.stringify({ ...each, service }),
+    ip: each.ip ?? '',
+    port: each.port,
+    proto: each.proto,
+  }));
+  const args = [id, service, JSON.stringify(wish)];
+  const [status, detail, holder, name] = session.present(
+    await session.change('publish-network-3', '', [meta, changes, networks], args),
+  );
+  if (status === 'ok') return parseDocument('network', detail);
+  if (status === 'network_not_found') throw unknownNetwork(id);
+  if (status !== 'published_port_taken') throw unexpected(status);
+  throw new WarrenError(
+    status,
+    `port ${detail} is published by service ${holder} of network "${name}"`,
+    'publish another port, or one address of the hosts: --publish IP:PORT:VIPPORT',
+  );
 }
 
 export async function usage(session: Session, id: NetworkId): Promise<readonly Usage[]> {

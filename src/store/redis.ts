@@ -1,6 +1,6 @@
 import type { EndpointId, NetworkId, NodeId, ServiceId } from '../model/id.ts';
 import type { Cidr } from '../model/ip.ts';
-import type { Network } from '../model/network.ts';
+import type { Network, Published } from '../model/network.ts';
 import type { Facts } from '../model/node.ts';
 import type { Service } from '../model/service.ts';
 import type { Revision } from '../model/view.ts';
@@ -131,6 +131,10 @@ class RedisStore implements Store {
 
   networkLeave(id: NetworkId, node: NodeId) {
     return networks.networkLeave(this.#session, id, node);
+  }
+
+  networkPublish(id: NetworkId, service: ServiceId, ports: readonly Published[]) {
+    return networks.networkPublish(this.#session, id, service, ports);
   }
 
   usage(id: NetworkId) {

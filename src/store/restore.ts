@@ -153,8 +153,8 @@ function nodeText(node: Node): string {
   return `{${who},\n${facts},\n${joined},\n`;
 }
 
-function networkText({ labels, vni, vipPools, subnets, members: nodes, ...head }: Network): string {
-  const lines = [head, { labels: sorted(labels) }, { vni, vipPools }, { subnets }, { members: nodes }];
+function networkText({ labels, vni, vipPools, subnets, published, members: nodes, ...head }: Network): string {
+  const lines = [head, { labels: sorted(labels) }, { vni, vipPools }, { subnets }, { published }, { members: nodes }];
   return `{${lines.map(members).join(',\n')}}`;
 }
 

@@ -11,8 +11,8 @@ import { networkSince } from './since.ts';
 import type { ServiceWish } from './store.ts';
 import { tell } from './written.ts';
 
-/** Marks of the kernel's twin services are made from a virtual IP's place in its pool: 14 bits (plan/desired/service.ts). */
-const mostPerNetwork = 0x3ffe;
+/** Marks in the kernel are made from a virtual IP's place in its pool: 13 bits (plan/desired/service.ts). */
+const mostPerNetwork = 0x1ffe;
 
 export async function serviceCreate(session: Session, network: Network, wish: ServiceWish): Promise<Service> {
   const plan = {

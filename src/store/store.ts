@@ -1,7 +1,7 @@
 import type { Backend, Endpoint } from '../model/endpoint.ts';
 import type { EndpointId, NetworkId, NodeId, ServiceId } from '../model/id.ts';
 import type { Cidr, Ip } from '../model/ip.ts';
-import type { Network } from '../model/network.ts';
+import type { Network, Published } from '../model/network.ts';
 import type { Cluster, Facts, Node } from '../model/node.ts';
 import type { Service } from '../model/service.ts';
 import type { Revision, View } from '../model/view.ts';
@@ -160,6 +160,8 @@ export interface Store {
   /** This node has, or is about to have, endpoints there (join), or no longer has any (leave). */
   networkJoin(id: NetworkId, node: NodeId): Promise<Network>;
   networkLeave(id: NetworkId, node: NodeId): Promise<void>;
+  /** A service's published ports become these; published_port_taken when another service has one. */
+  networkPublish(id: NetworkId, service: ServiceId, ports: readonly Published[]): Promise<Network>;
   usage(id: NetworkId): Promise<readonly Usage[]>;
 
   // endpoints (network slot)

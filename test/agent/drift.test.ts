@@ -47,11 +47,18 @@ async function setup() {
   );
   drift.watch(path, app.id);
   const hear = async (...news: News[]) => {
-    tell({ news, expired: [], vague: false });
+    tell({ news, expired: [], mapped: [], vague: false });
     await settled();
   };
   await hear();
-  return { wanted, looks, state, hear, drift, vague: async () => tell({ news: [], expired: [], vague: true }) };
+  return {
+    wanted,
+    looks,
+    state,
+    hear,
+    drift,
+    vague: async () => tell({ news: [], expired: [], mapped: [], vague: true }),
+  };
 }
 
 const link = (fields: Partial<Extract<News, { noun: 'links' }>['item']>, more: Partial<News> = {}): News =>

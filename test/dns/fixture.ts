@@ -23,6 +23,7 @@ export function network(name: string, more: Partial<Network> = {}): Network {
     encrypted: true,
     internal: false,
     labels: {},
+    published: [],
     members: [],
     createdAt: '2026-01-01T00:00:00.000Z',
     ...more,

@@ -128,6 +128,11 @@ const ops: Record<string, Op> = {
   'sa.add-small-window': { op: 'sa.add', sa: { ...sa, esn: false, replayWindow: 32 }, key: key() },
   'sa.add-large-window': { op: 'sa.add', sa: { ...sa, esn: false, replayWindow: 33 }, key: key() },
   'sa.add-encap': { op: 'sa.add', sa: { ...sa, encap: { sport: 4500, dport: 20001 } }, key: key() },
+  'sa.add-keepalive': {
+    op: 'sa.add',
+    sa: { ...sa, replayWindow: 0, dir: 'out', encap: { sport: 4500, dport: 20001 }, keepalive: 20 },
+    key: key(),
+  },
   'sa.add-encap-v6': { op: 'sa.add', sa: { ...sa, ...six, encap: { sport: 4500, dport: 4500 } }, key: key() },
   'sa.add-dir-in': { op: 'sa.add', sa: { ...sa, dir: 'in' }, key: key() },
   'sa.add-dir-out': { op: 'sa.add', sa: { ...sa, dir: 'out', replayWindow: 0 }, key: key() },

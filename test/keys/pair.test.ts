@@ -9,7 +9,7 @@ import { newIdentity } from '../../src/keys/identity.ts';
 import type { Ends, Input, Outcome, PairState } from '../../src/keys/pair.ts';
 import { probeMs, silentMs } from '../../src/keys/passage.ts';
 import { expiresAt, graceMs, usualLimits } from '../../src/keys/rotation.ts';
-import { type Half, saKey, saOf, sightOf } from '../../src/keys/sa.ts';
+import { type Half, ported, saKey, saOf, sightOf, type Way } from '../../src/keys/sa.ts';
 import { step } from '../../src/keys/step.ts';
 import type { ClusterId } from '../../src/model/id.ts';
 import type { Ip } from '../../src/model/ip.ts';
@@ -49,6 +49,8 @@ class Node {
       socket: true,
       floor: 0,
       rekey: false,
+      deaf: false,
+      nat: false,
       limits: usualLimits,
       fresh: newExchange,
       ...fields,
@@ -338,9 +340,33 @@ test('a host that is not heard in UDP either is tried in ESP with the next gener
   for (const stage of ['ready', 'ready', 'moved'] as const) node.obeyed({ announcement: node.peer(2, stage) });
   node.now += 10 * silentMs;
   assert.equal(node.obeyed().status.encap, 'udp', 'that alone is no reason for new keys');
-  // It is heard again by then: what was found out was found out while nothing passed.
-  node.kernel.set(`in ${node.state?.sessions.at(-1)?.rx}`, { ...counters, packets: 1 });
-  assert.equal(node.obeyed({ rekey: true }).saying?.encap, 'esp');
+  // What was found out was found out while nothing passed.
+  const rx = `in ${node.state?.sessions.at(-1)?.rx}`;
+  node.kernel.set(rx, { ...counters, packets: 1 });
+  const open = node.obeyed();
+  assert.deepEqual([open.saying?.encap, node.own.reason], ['esp', 'open'], 'it is heard again');
+});
+
+test('a pair that is deaf begins another generation: in ESP until it was found blocked, in UDP where a NAT is between', () => {
+  const node = new Node().up();
+  node.obeyed({ deaf: true });
+  assert.deepEqual([node.own.number, node.own.reason, node.own.encap], [2, 'silence', 'esp']);
+  node.obeyed({ deaf: true });
+  assert.equal(node.own.number, 2, 'it has not been answered yet');
+
+  const blocked = new Node().up(true);
+  blocked.now += silentMs;
+  blocked.obeyed({ encap: 'esp', deaf: true });
+  assert.equal(blocked.own.number, 1, 'nothing new is to be found out');
+
+  for (const nat of [false, true]) {
+    const inUdp = new Node();
+    inUdp.obeyed();
+    for (const stage of ['known', 'ready', 'ready', 'moved'] as const)
+      inUdp.obeyed({ announcement: inUdp.peer(1, stage, { encap: 'udp' }) });
+    inUdp.obeyed({ deaf: true, nat });
+    assert.equal(inUdp.own.number, nat ? 2 : 1);
+  }
 });
 
 test('a probe goes out before `moved` is said, and three more while the SA carries nothing else', () => {
@@ -365,7 +391,7 @@ test('a probe goes out before `moved` is said, and three more while the SA carri
 });
 
 test('an SA of ours is known by all that makes it one', () => {
-  const way = { local: '192.0.2.1' as Ip, remote: '192.0.2.2' as Ip, reqid: 7, directions: true };
+  const way = { local: '192.0.2.1' as Ip, remote: '192.0.2.2' as Ip, reqid: 7, directions: true, port: 4500 };
   const half: Half = { direction: 'out', spi: 300, cipher: 'aes-256-gcm', encap: 'esp' };
   const sa: Sa = { ...saOf(way, half, { packets: 1, bytes: 1 }), counters };
   const find = (have: Sa, at = way, what = half) => sightOf(new Map([[saKey(have), have]]), at, undefined).find(what);
@@ -396,4 +422,30 @@ test('an SA of ours is known by all that makes it one', () => {
     esn: true,
     replayWindow: 1024,
   });
+});
+
+test('behind a NAT the peer has another port, and this host keeps its own mapping alive where the kernel can', () => {
+  const way = { local: '192.0.2.1' as Ip, remote: '192.0.2.2' as Ip, reqid: 7, directions: true, port: 4500 };
+  const half: Half = { direction: 'out', spi: 300, cipher: 'aes-256-gcm', encap: 'udp' };
+  const make = (at: Way, direction: 'in' | 'out', encap: 'esp' | 'udp' = 'udp'): Sa =>
+    saOf(at, { ...half, direction, encap }, { packets: 1, bytes: 1 });
+  const moved = { ...way, port: 1234 };
+  assert.deepEqual(make(moved, 'out').encap, { sport: 4500, dport: 1234 });
+  assert.deepEqual(make(moved, 'in').encap, { sport: 1234, dport: 4500 });
+  for (const direction of ['in', 'out'] as const) {
+    const sa = make(way, direction);
+    assert.equal(ported(way, sa), undefined);
+    assert.deepEqual(ported(moved, { ...sa, counters }), make(moved, direction), 'nothing else of it changes');
+    assert.equal(ported(moved, make(way, direction, 'esp')), undefined);
+  }
+  const behind = { ...way, keepalive: 20 };
+  assert.deepEqual(
+    [
+      make(behind, 'out'),
+      make(behind, 'in'),
+      make(behind, 'out', 'esp'),
+      make({ ...behind, directions: false }, 'out'),
+    ].map(({ keepalive }) => keepalive),
+    [20, undefined, undefined, undefined],
+  );
 });

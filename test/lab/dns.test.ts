@@ -139,6 +139,42 @@ describe('names', () => {
     assert.equal((await dig(`-x ${guest.addresses[0]}`)).status, 'NXDOMAIN');
   });
 
+  test('services: the virtual IPs, every backend that serves, and their ports', async () => {
+    const { a, b } = cluster;
+    const web = await a.json<{ vips: string[] }>('service create web --network app --port 80:8080/tcp --health none');
+    const backends = [await a.attach('app', 'w1', '--service web'), await b.attach('app', 'w2', '--service web')];
+    const serving = async (words: string): Promise<string[]> =>
+      (await dig(`+short ${words}`)).text.trim().split('\n').filter(Boolean).sort();
+    const addresses = (at: number): string[] => backends.map((each) => each.addresses[at] ?? '').sort();
+    for (const [at, type] of [
+      [0, 'A'],
+      [1, 'AAAA'],
+    ] as const) {
+      assert.deepEqual(await serving(`web.app ${type}`), [web.vips[at]]);
+      await waitFor(async () => assert.deepEqual(await serving(`tasks.web ${type}`), addresses(at)) === undefined, {
+        what: 'both backends',
+        timeout: 5000,
+      });
+    }
+    assert.match((await dig(`-x ${web.vips[0]}`)).answers[0] ?? '', /PTR web\.app\.warren\.$/);
+    assert.deepEqual(await serving('_80._tcp.web SRV'), ['0 0 80 web.app.warren.']);
+    const each = await dig('_80._tcp.tasks.web.app.warren SRV');
+    assert.deepEqual(each.answers.map((line) => line.replace(/.* SRV /, '')).sort(), [
+      '0 1 8080 w1.app.warren.',
+      '0 1 8080 w2.app.warren.',
+    ]);
+    assert.match(each.text, /ADDITIONAL: 5/);
+    await b.ask('endpoint.detach', { endpoint: 'w2' });
+    await waitFor(async () => (await serving('tasks.web A')).length === 1, { what: 'one to be left', timeout: 2000 });
+    await a.ask('endpoint.detach', { endpoint: 'w1' });
+    await waitFor(async () => (await dig('tasks.web')).answers.length === 0, { what: 'none', timeout: 2000 });
+    assert.equal((await dig('tasks.web')).status, 'NOERROR');
+    await a.json('service rm web');
+    assert.equal((await dig('web.app')).status, 'NXDOMAIN');
+    await a.guest.ok('ip netns del w1');
+    await b.guest.ok('ip netns del w2');
+  });
+
   test('warren resolve', async () => {
     const { a, b } = cluster;
     type Resolved = { network: string | null; addresses: string[]; records: { type: string; data: string }[] };

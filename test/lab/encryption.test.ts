@@ -40,6 +40,15 @@ function withoutLines(key: Buffer): Buffer {
   return parts.sort((a, b) => b.length - a.length)[0] ?? key;
 }
 
+/** Which of these (in hex) a file holds: raw, in hex, in base64. */
+const find = `import base64, sys
+memory = open(sys.argv[1], 'rb').read()
+small = memory.lower()
+for text in sys.argv[2:]:
+  raw = bytes.fromhex(text)
+  base = [base64.b64encode(raw)[:40], base64.urlsafe_b64encode(raw)[:40]]
+  if raw in memory or text.encode() in small or any(each in memory for each in base): print(text)`;
+
 const pairs = async (host: Host): Promise<readonly PairJson[]> => (await host.json<Status>('status')).encryption.peers;
 
 describe('a whole life, seen on the wire', () => {
@@ -161,6 +170,36 @@ describe('a whole life, seen on the wire', () => {
       assert.match(dump, /^\d{4,}\n\d+\n/, 'the dump has what is looked through');
       assert.equal(await host.guest.ok('grep -iaFcf /run/needles /run/dump || true'), '0\n');
     }
+  });
+
+  test('a core dump of the agent has neither a key nor its identity in it; one of all its memory has', async () => {
+    const { guest } = cluster.a;
+    const text = await guest.ok('ip xfrm state');
+    const keys = [...text.matchAll(/aead \S+ 0x([0-9a-f]{64})/g)].map(([, hex]) => hex ?? '');
+    const identity = (await guest.ok('tail -c 32 /var/lib/warren/identity.key | od -An -tx1')).replace(/\s/g, '');
+    assert.ok(keys.length >= 4 && identity.length === 64);
+    await guest.write('/run/find.py', find);
+    await guest.ok('echo /lab/core.%p > /proc/sys/kernel/core_pattern');
+    const dumpBy = async (signal: string): Promise<{ size: number; found: string[] }> => {
+      const { pid } = (await cluster.a.json<Status>('status')).agent;
+      await guest.ok(`prlimit --pid ${pid} --core=unlimited:unlimited`);
+      if (signal === 'ABRT') await guest.ok(`echo 0x33 > /proc/${pid}/coredump_filter`); // core(5): what others have
+      await cluster.a.killAgent(signal);
+      const core = `/lab/core.${pid}`;
+      const size = Number(await guest.ok(`stat -c %s ${core}`));
+      const found = (await guest.ok(`python3 /run/find.py ${core} ${[...keys, identity].join(' ')}`)).split('\n');
+      await guest.ok(`rm ${core}`);
+      await cluster.a.startAgent();
+      return { size, found: found.filter((each) => each !== '') };
+    };
+    for (const signal of ['QUIT', 'SEGV']) {
+      const { size, found } = await dumpBy(signal);
+      assert.ok(size > 1000, `a core of ${size} bytes`);
+      assert.deepEqual(found, [], signal);
+    }
+    const whole = await dumpBy('ABRT');
+    assert.ok(whole.size > 1e7 && whole.found.includes(identity), 'the search finds what is there');
+    assert.deepEqual(whole.found, [identity], 'keys are wiped when the kernel has them');
   });
 
   test('a host that may use one cipher only, and changes keys every ten seconds: so do its pairs, and nothing is lost', async () => {

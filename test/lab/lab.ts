@@ -34,6 +34,8 @@ export type LabOptions = {
   memory?: string;
   /** bridge-nf-call-*tables of the guests' own namespace at boot; a fresh namespace always starts with 1. */
   brNetfilter?: boolean;
+  /** As in GuestWish, of all guests. */
+  espOffload?: boolean;
   bootTimeout?: number;
 };
 type Letter = 'a' | 'b' | 'c' | 'd' | 'e' | 'f' | 'g' | 'h';
@@ -86,7 +88,10 @@ export class Lab<Name extends string = Letter> implements AsyncDisposable {
           nics,
           routes: wish.routes ?? [],
           forward: wish.forward ?? false,
-          without: [...(wish.without ?? []), ...(wish.espOffload ? [] : ['esp4_offload_init', 'esp6_offload_init'])],
+          without: [
+            ...(wish.without ?? []),
+            ...((wish.espOffload ?? options.espOffload) ? [] : ['esp4_offload_init', 'esp6_offload_init']),
+          ],
         },
         {
           ...tools,

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { inspect } from 'node:util';
 import type { Kernel } from '../../src/kernel/kernel.ts';
 import type { Op } from '../../src/kernel/op.ts';
 import type { IpvsDest, IpvsKey, IpvsService, Netns } from '../../src/kernel/state.ts';
-import { eventually, inside, kernelTest, nameOf, refuses } from '../support/netns.ts';
+import { connect, end, eventually, inside, kernelTest, nameOf, refuses } from '../support/netns.ts';
 import { four, six, wire } from '../support/xfrm.ts';
 
 const web: IpvsKey = { proto: 'tcp', address: '10.64.0.7', port: 80 };
@@ -294,13 +293,6 @@ kernelTest('what others made is read, and in its own namespace only', async ({ k
   assert.deepEqual(await read(kernel, other), { services: [], dests: [] });
 });
 
-/** A TCP connection from inside a namespace, open until its process is killed. */
-function connect(ns: Netns, address: string, port: number): ChildProcess {
-  return spawn('ip', ['netns', 'exec', nameOf(ns), 'bash', '-c', `exec 3<>/dev/tcp/${address}/${port}; cat <&3`], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-}
-
 /**
  *   client 10.9.0.1 ───── director 10.9.0.2: VIP 10.64.0.7:80, whose destinations are its own addresses
  */
@@ -338,12 +330,8 @@ for (const [family, [client, server], vip] of [
     });
     await once(listener, 'listening');
     const connection = connect(a, vip, 80);
-    defer(async () => {
-      if (connection.exitCode !== null || connection.signalCode !== null) return;
-      connection.kill('SIGKILL');
-      await once(connection, 'exit');
-    });
-    await once(connection.stdout as NodeJS.ReadableStream, 'data');
+    defer(() => end(connection));
+    await once(connection.stdout, 'data');
     assert.equal(accepted[0]?.remoteAddress, client);
 
     const counters = async () => {

@@ -51,6 +51,11 @@ kernelTest('SAs: every field reads back, ip says the same, deleted, gone', async
     ],
     [sa(...four, 0x1009, { dir: 'in' }), []],
     [withoutWindow(sa(...four, 0x100a, { dir: 'out' })), [/replay_window 0, bitmap-length 0/]],
+    // iproute2 has no word for it.
+    [
+      withoutWindow(sa(...four, 0x100b, { dir: 'out', encap: { sport: 4500, dport: 4501 }, keepalive: 20 })),
+      [/encap type espinudp sport 4500 dport 4501/],
+    ],
   ];
   await kernel.apply(
     ns,

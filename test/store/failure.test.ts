@@ -33,6 +33,7 @@ function verbs(store: Store, network: Network): Record<string, () => Promise<unk
     networkRemove: () => store.networkRemove(network.id, true),
     networkJoin: () => store.networkJoin(network.id, node.id),
     networkLeave: () => store.networkLeave(network.id, node.id),
+    networkPublish: () => store.networkPublish(network.id, newId(), []),
     usage: () => store.usage(network.id),
     endpointAttach: () => attach(store, network, 'e1'),
     endpointReady: () => store.endpointReady(network.id, endpoint, 1),
@@ -66,7 +67,7 @@ const someView = {
   nodes: new Map(),
   networks: new Map(),
 };
-const someNetwork = { ...networkWish('app'), vni: 1, vipPools: [], members: [] } as Network;
+const someNetwork = { ...networkWish('app'), vni: 1, vipPools: [], published: [], members: [] } as Network;
 
 async function allFail(store: Store, code: ErrorCode, but: readonly string[] = []): Promise<void> {
   for (const [verb, call] of Object.entries(verbs(store, someNetwork))) {

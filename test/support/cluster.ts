@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { Drops } from '../../src/agent/drops.ts';
 import type { PairJson } from '../../src/agent/pair-report.ts';
 import type { EndpointJson, NetworkJson, NodeJson } from '../../src/control/present.ts';
 import type { Guest } from '../lab/guest.ts';
@@ -29,7 +30,9 @@ export type Status = {
     ciphers: readonly string[];
     holder: { up: boolean; pid: number | null; trouble: string | null } | null;
     peers: readonly PairJson[];
+    drops: readonly Drops[];
   };
+  warnings: readonly string[];
   dns: { up: boolean; pid: number | null; networks: number; trouble: string | null };
   kernel: { features: Record<string, boolean> };
   agent: { pid: number };
@@ -88,7 +91,9 @@ export class Host {
         if (!status) throw new Error(error.message);
         this.#pid = status.agent.pid;
         const { store, reconcile } = status;
-        return store.connected && store.synced && !store.frozen && reconcile.pending === 0 && reconcile.ok && status;
+        const done = store.connected && store.synced && !store.frozen && reconcile.pending === 0 && reconcile.ok;
+        if (!done) throw new Error(JSON.stringify({ store, reconcile }));
+        return status;
       },
       { what: `the agent on ${this.name} to settle`, timeout: 60_000 },
     );

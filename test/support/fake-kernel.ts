@@ -9,10 +9,12 @@ import type {
   Netns,
   NetnsId,
   NetnsState,
+  NftTable,
   PolicyId,
   Query,
   SaId,
 } from '../../src/kernel/state.ts';
+import { elements } from '../../src/plan/nft.ts';
 
 type Space = { [Noun in keyof NetnsState]: Map<string, NetnsState[Noun][number]> };
 
@@ -39,6 +41,17 @@ const policyKey = ({ dir, selector: s }: PolicyId): string =>
 const ipvsKey = (key: IpvsKey): string =>
   'fwmark' in key ? `fwmark ${key.fwmark} ${key.family}` : `${key.proto} ${key.address} ${key.port}`;
 const destKey = ({ service, address, port }: IpvsDestId): string => `${ipvsKey(service)} ${address} ${port}`;
+
+/** Of an element of a map, what is before its value. */
+const keyOf = (element: string): string => element.split(' : ')[0] ?? '';
+
+/** A table's text with other elements in one of its sets or maps. */
+function withElements(text: string, name: string, change: (all: readonly string[]) => readonly string[]): string {
+  return text.replace(
+    new RegExp(`^((?:set|map) ${name} \\{\n[^}]*?)(?:\n\telements = \\{ ([^}]*) \\})?\n\\}`, 'm'),
+    (_, head: string, list = '') => `${head}${elements(change(list === '' ? [] : list.split(', ')))}\n}`,
+  );
+}
 
 /** The kernel as a map, for tests of pure code and of the loop around it. What the kernel means is tested on a kernel. */
 export class FakeKernel implements Kernel {
@@ -201,6 +214,16 @@ export class FakeKernel implements Kernel {
       case 'nft.del':
         space.nft.delete(op.name);
         return;
+      case 'nft.element.set':
+      case 'nft.element.del': {
+        const table = (space.nft.get(op.table) as NftTable | undefined) ?? refuse('ENOENT');
+        const gone = new Set(op.elements.map(keyOf));
+        const kept = (all: readonly string[]) => all.filter((element) => !gone.has(keyOf(element)));
+        const added = op.op === 'nft.element.set' ? op.elements : [];
+        const text = withElements(table.text, op.set, (all) => [...kept(all), ...added]);
+        space.nft.set(op.table, { ...table, text });
+        return;
+      }
       default:
         refuse('EOPNOTSUPP');
     }
@@ -217,6 +240,10 @@ export class FakeKernel implements Kernel {
 
   async namespaces(): Promise<readonly string[]> {
     return [...this.spaces.keys()].flatMap((path) => /^\/run\/netns\/(.+)$/.exec(path)?.[1] ?? []);
+  }
+  /** As if nobody ever came. */
+  async connections(): Promise<number> {
+    return 0;
   }
   async socket(): Promise<number> {
     throw new Error('no sockets here');

@@ -343,6 +343,8 @@ export class Host {
       socket: this.socket,
       floor: own?.ok ? own.announcement.generation : 0,
       rekey: this.rekey.delete(peer),
+      deaf: false,
+      nat: false,
       limits: this.limits,
       fresh: () => this.world.draw(this),
     });

@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict';
-import { execFile, execFileSync, spawnSync } from 'node:child_process';
+import {
+  type ChildProcess,
+  type ChildProcessByStdio,
+  execFile,
+  execFileSync,
+  spawn,
+  spawnSync,
+} from 'node:child_process';
 import { randomInt } from 'node:crypto';
+import { once } from 'node:events';
 import { readdirSync, readlinkSync } from 'node:fs';
+import type { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -86,6 +95,19 @@ export const plain = spawnSync('unshare', ['-n', 'ip', 'link', 'add', 'type', 'd
 export async function later(netns: Netns, command: string, ...args: string[]): Promise<string> {
   const running = promisify(execFile)('ip', ['netns', 'exec', nameOf(netns), command, ...args], { timeout: 20_000 });
   return (await running).stdout;
+}
+
+/** A TCP connection from inside a namespace, open until its process is killed; what comes is on its stdout. */
+export function connect(netns: Netns, address: string, port: number): ChildProcessByStdio<null, Readable, null> {
+  const script = `exec 3<>/dev/tcp/${address}/${port}; exec cat <&3`;
+  return spawn('ip', ['netns', 'exec', nameOf(netns), 'bash', '-c', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+}
+
+/** Ends a process that may have ended. */
+export async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill('SIGKILL');
+  await once(child, 'exit');
 }
 
 /** Runs a command inside a namespace. */

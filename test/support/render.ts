@@ -68,6 +68,11 @@ function line(op: Op): string {
       return `nft replace table ${op.table.family} ${op.table.name}: ${op.table.text.replace(/\s+/g, ' ')}`;
     case 'nft.del':
       return `nft delete table ${op.family} ${op.name}`;
+    case 'nft.element.set':
+    case 'nft.element.del': {
+      const verb = op.op === 'nft.element.set' ? 'add' : 'delete';
+      return `nft ${verb} element ${op.family} ${op.table} ${op.set} { ${op.elements.join(', ')} }`;
+    }
     case 'netns.add':
       return `ip netns add ${op.name}`;
     case 'netns.del':

@@ -1,6 +1,6 @@
-import type { Endpoint } from '../../src/model/endpoint.ts';
+import type { Backend, Endpoint } from '../../src/model/endpoint.ts';
 import { endpointMac } from '../../src/model/endpoint.ts';
-import type { ClusterId, EndpointId, NetworkId, NodeId } from '../../src/model/id.ts';
+import type { ClusterId, EndpointId, NetworkId, NodeId, ServiceId } from '../../src/model/id.ts';
 import type { Cidr, Ip } from '../../src/model/ip.ts';
 import type { Network } from '../../src/model/network.ts';
 import { firstVni } from '../../src/model/network.ts';
@@ -44,6 +44,7 @@ export function network(name: string, fields: Partial<Network> = {}): Network {
     encrypted: false,
     internal: false,
     labels: {},
+    published: [],
     members: [],
     createdAt: '2026-01-01T00:00:00.000Z',
     ...fields,
@@ -69,6 +70,32 @@ export function endpoint(name: string, net: Network, at: Node, host: number, fie
     createdAt: '2026-01-01T00:00:00.000Z',
     ...fields,
   };
+}
+
+export const serviceId = (name: string): ServiceId => pad(`svc${name}`) as ServiceId;
+
+/** Its virtual IPs are the N-th of the network's pools. */
+export function service(name: string, net: Network, n: number, fields: Partial<Service> = {}): Service {
+  return {
+    id: serviceId(name),
+    network: net.id,
+    name,
+    vips: [`10.64.0.${n}`, `fd00:0:0:8000::${n.toString(16)}`] as Ip[],
+    ports: [{ port: 80, target: 8080, proto: 'tcp' }],
+    scheduler: 'rr',
+    affinity: 0,
+    health: { check: 'none', interval: 2000, timeout: 1000, retries: 2, startPeriod: 0 },
+    publish: [],
+    publishMode: 'ingress',
+    publishFrom: [],
+    labels: {},
+    createdAt: '2026-01-01T00:00:00.000Z',
+    ...fields,
+  };
+}
+
+export function backend(of: Service, fields: Partial<Backend> = {}): Backend {
+  return { service: of.id, weight: 1, healthy: true, ...fields };
 }
 
 export function view(

@@ -23,12 +23,14 @@ export default command({
       .option('encap', encapOption),
   run: async (args) => {
     requireRoot();
-    const [{ Agent }, { methodsOf }, { isVerbose, pathsOf, requireConfig }, { openLog }] = await Promise.all([
-      import('../../agent/agent.ts'),
-      import('../../agent/methods.ts'),
-      import('../../agent/config.ts'),
-      import('../../agent/log.ts'),
-    ]);
+    const [{ Agent }, { methodsOf }, { isVerbose, pathsOf, requireConfig }, { openLog }, { refuseBareEsp }] =
+      await Promise.all([
+        import('../../agent/agent.ts'),
+        import('../../agent/methods.ts'),
+        import('../../agent/config.ts'),
+        import('../../agent/log.ts'),
+        import('../../agent/init.ts'),
+      ]);
     const paths = pathsOf(args);
     const config = requireConfig(paths.config);
     const { WARREN_RESYNC, WARREN_REKEY_INTERVAL } = process.env;
@@ -36,6 +38,7 @@ export default command({
     const rekeyInterval = seconds('--rekey-interval', args.rekeyInterval ?? WARREN_REKEY_INTERVAL, 10);
     const cipher = args.cipher ?? oneOf(ciphers, 'WARREN_CIPHER');
     const encap = args.encap ?? oneOf(encapSettings, 'WARREN_ENCAP');
+    if (config.local !== undefined) refuseBareEsp(encap ?? config.encap);
     const agent = new Agent(
       { ...config, ...given({ resync, rekeyInterval, cipher, encap }) },
       paths,

@@ -18,6 +18,10 @@ export default command({
       })
       .option('store-file', { type: 'string', describe: 'a file that holds the URL' })
       .option('advertise', { type: 'string', describe: 'address or interface the other hosts reach this one by' })
+      .option('local', {
+        type: 'string',
+        describe: 'behind a NAT: this host’s own address or interface; --advertise is then the NAT’s address',
+      })
       .option('data-port', {
         type: 'number',
         describe: 'VXLAN UDP port of encrypted networks; plain ones use the next',
@@ -38,11 +42,12 @@ export default command({
     const { env } = process;
     const cluster = args.cluster ?? env.WARREN_CLUSTER;
     const advertise = args.advertise ?? env.WARREN_ADVERTISE;
+    const local = args.local ?? env.WARREN_LOCAL;
     const dataPort = args.dataPort ?? (env.WARREN_DATA_PORT === undefined ? undefined : Number(env.WARREN_DATA_PORT));
     const store = storeUrl(args) ?? env.WARREN_STORE;
     const name = args.name ?? env.WARREN_NAME;
     const encap = args.encap ?? oneOf(encapSettings, 'WARREN_ENCAP');
-    const result = await initHost(given({ cluster, advertise, dataPort, store, name, encap }), pathsOf(args));
+    const result = await initHost(given({ cluster, advertise, local, dataPort, store, name, encap }), pathsOf(args));
     show(
       args,
       { node: result.node, cluster: result.cluster },

@@ -1,7 +1,7 @@
 import { command } from '../command.ts';
 import { show } from '../output.ts';
 import { requireRoot } from '../root.ts';
-import { fields } from '../table.ts';
+import { type Status, statusText } from '../status-text.ts';
 
 export default command({
   options: (yargs) =>
@@ -16,7 +16,7 @@ export default command({
     const paths = pathsOf(args);
     const config = requireConfig(paths.config);
     const status = await syncOnce(config, paths, openLog(isVerbose(args, config)));
-    show(args, status as Record<string, unknown>, fields);
+    show(args, status as Status, statusText);
     return 0;
   },
 });

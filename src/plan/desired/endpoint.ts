@@ -8,6 +8,7 @@ import { mtuOf } from '../mtu.ts';
 import { bridge, endpointTable, hostEnd, hostEndMac, netnsOf, protocol, vxlan } from '../names.ts';
 import type { Scope, Wish } from '../scope.ts';
 import { nothing } from '../scope.ts';
+import { ingressReturn } from './ingress.ts';
 import { frontsOf } from './service.ts';
 
 /** The namespace an endpoint lives in: that very one, not another of the same name. */
@@ -74,7 +75,8 @@ function inside(network: Network, endpoint: Endpoint, mtu: number): NetnsState {
 }
 
 /** What comes for a virtual IP is for the port its server listens on; the client's address stays. */
-function redirects(view: View, network: Network, { id, backend, ifname }: Endpoint): NftTable[] {
+function redirects(view: View, network: Network, endpoint: Endpoint): NftTable[] {
+  const { id, backend, ifname } = endpoint;
   const service = backend && view.followed.get(network.id)?.services.get(backend.service);
   if (!service) return [];
   const rules = frontsOf(network, service).map(({ vip, port: { proto, port, target } }) => {
@@ -85,7 +87,8 @@ function redirects(view: View, network: Network, { id, backend, ifname }: Endpoi
 	type nat hook prerouting priority dstnat; policy accept;
 ${rules.join('\n')}
 }`;
-  return [{ family: 'inet', name: endpointTable(id), text }];
+  const returns = service.publish.length > 0 ? ingressReturn(view, network, endpoint) : [];
+  return [{ family: 'inet', name: endpointTable(id), text }, ...returns];
 }
 
 /** vx0 answers ARP and ND for it from the neighbour entries (proxy), and sends its frames to its node's VTEP. */

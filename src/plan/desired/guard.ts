@@ -7,6 +7,7 @@ import type { Cluster } from '../../model/node.ts';
 import type { View } from '../../model/view.ts';
 import { guardTable, policyPriority, reqid } from '../names.ts';
 import { nothing } from '../scope.ts';
+import { isHere } from './here.ts';
 
 /*
  * No packet of the encrypted port leaves or enters in clear, whatever else fails: two lines in the host, each of which is
@@ -28,9 +29,7 @@ export function portOf({ dataPort }: Cluster, { encrypted }: Network): number {
 /** Does this node hold an encrypted network, or is it about to? */
 export function needsGuard(view: View, self: NodeId): boolean {
   for (const { encrypted, members } of view.networks.values()) if (encrypted && members.includes(self)) return true;
-  for (const { network, endpoints } of view.followed.values())
-    if (network.encrypted) for (const { node } of endpoints.values()) if (node === self) return true;
-  return false;
+  return [...view.followed.values()].some((followed) => followed.network.encrypted && isHere(followed, self));
 }
 
 /** In the host. */

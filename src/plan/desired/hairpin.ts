@@ -2,24 +2,34 @@ import type { NodeId } from '../../model/id.ts';
 import { familyOf } from '../../model/ip.ts';
 import { backendsOf } from '../../model/service.ts';
 import type { NetworkView } from '../../model/view.ts';
-import { hairpinTable, netnsOf } from '../names.ts';
+import { hairpinTable, netnsOf, uplink } from '../names.ts';
 import { elements } from '../nft.ts';
 import type { Scope } from '../scope.ts';
 import { nothing } from '../scope.ts';
 import { frontsOf, twinMark } from './service.ts';
 
+const word = { 4: 'ip', 6: 'ip6' } as const;
+const hex = (mark: number): string => `0x${mark.toString(16)}`;
+
 /**
- * Which calls go to a service's twin: those of a backend that lives here to its own service. What the twin sends to a backend
- * here has that backend's address by now, and must come back this way.
+ * Which calls go to a service's twin: those of a backend that lives here to its own service, and those from outside to one whose
+ * hosts lead to their own. What a twin sends to a backend here in masquerade has that backend's address by now, and must come
+ * back this way.
  */
 export function hairpinScope(self: NodeId, { network, services, endpoints }: NetworkView): Scope {
   const marks = { 4: [] as string[], 6: [] as string[] };
+  const outside: string[] = [];
   for (const service of services.values()) {
     const here = backendsOf(service.id, endpoints).filter(({ node }) => node === self);
     if (here.length === 0) continue;
-    for (const { vip, pool, port } of frontsOf(network, service)) {
+    for (const front of frontsOf(network, service)) {
+      const { vip, port } = front;
       const family = familyOf(vip);
-      const mark = `0x${twinMark(pool, vip, port).toString(16)}`;
+      const mark = hex(twinMark('own', front));
+      if (service.publishMode === 'host' && service.publish.length > 0)
+        outside.push(
+          `	iifname "${uplink}" ${word[family]} daddr ${vip} ${port.proto} dport ${port.port} meta mark set ${hex(twinMark('here', front))}`,
+        );
       for (const { addresses } of here) {
         const ip = addresses.find((each) => familyOf(each) === family);
         if (ip) marks[family].push(`${ip} . ${vip} . ${port.proto} . ${port.port} : ${mark}`);
@@ -28,7 +38,6 @@ export function hairpinScope(self: NodeId, { network, services, endpoints }: Net
   }
   if (services.size === 0) return { namespaces: [], wishes: [] };
   const families = network.vipPools.map(familyOf);
-  const word = { 4: 'ip', 6: 'ip6' } as const;
   const maps = families.map(
     (family) => `map twins${family} {
 	type ipv${family}_addr . ipv${family}_addr . inet_proto . inet_service : mark${elements(marks[family])}
@@ -36,7 +45,7 @@ export function hairpinScope(self: NodeId, { network, services, endpoints }: Net
   );
   const chains = `chain twins {
 	type filter hook prerouting priority mangle; policy accept;
-${families.map((family) => `	meta mark set ${word[family]} saddr . ${word[family]} daddr . meta l4proto . th dport map @twins${family}`).join('\n')}
+${[...outside, ...families.map((family) => `	meta mark set ${word[family]} saddr . ${word[family]} daddr . meta l4proto . th dport map @twins${family}`)].join('\n')}
 }
 
 chain back {

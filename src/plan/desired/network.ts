@@ -4,6 +4,7 @@ import type { NodeId } from '../../model/id.ts';
 import { gatewayOf, withPrefix } from '../../model/ip.ts';
 import type { Network } from '../../model/network.ts';
 import type { Node } from '../../model/node.ts';
+import { localOf } from '../../model/node.ts';
 import type { NetworkView, View } from '../../model/view.ts';
 import type { Key, PartKey } from '../key.ts';
 import { endpointKey, hairpinKey, partsOf, serviceKey } from '../key.ts';
@@ -27,13 +28,9 @@ import { merge, nothing } from '../scope.ts';
 import { endpointScope } from './endpoint.ts';
 import { guard, portOf } from './guard.ts';
 import { hairpinScope } from './hairpin.ts';
+import { isHere } from './here.ts';
+import { ingressFdb } from './ingress.ts';
 import { serviceScope } from './service.ts';
-
-/** A network exists in this node's kernel while an endpoint of it lives here. */
-export function isHere(followed: NetworkView, self: NodeId): boolean {
-  for (const endpoint of followed.endpoints.values()) if (endpoint.node === self) return true;
-  return false;
-}
 
 /** `down`: nodes that this one finds dead. */
 type Health = { readonly down: ReadonlySet<NodeId> };
@@ -76,6 +73,7 @@ const sysctls: readonly Sysctl[] = [
   ['net/ipv6/conf/all/accept_ra', '0'],
   ['net/ipv6/conf/default/accept_ra', '0'],
   // Replies of a service arrive here from an address that is local here; redirects would bypass the balancer.
+  ['net/ipv4/conf/all/accept_local', '1'],
   ['net/ipv4/conf/all/rp_filter', '0'],
   ['net/ipv4/conf/default/rp_filter', '0'],
   ['net/ipv4/conf/all/send_redirects', '0'],
@@ -120,7 +118,7 @@ function fabric(view: View, self: Node, network: Network): Scope {
       port: { learning: false, flood: false },
       vxlan: {
         vni,
-        local: self.underlay,
+        local: localOf(self),
         port: portOf(view.cluster, network),
         learning: false,
         proxy: true,
@@ -137,7 +135,10 @@ function fabric(view: View, self: Node, network: Network): Scope {
   return {
     namespaces: [namespaceOf(vni)],
     wishes: [
-      { netns: netnsOf(vni), state: { ...nothing, links, addrs, routes, sysctls } },
+      {
+        netns: netnsOf(vni),
+        state: { ...nothing, links, addrs, routes, fdb: ingressFdb(view, self.id, network), sysctls },
+      },
       // The host's pass wants it, too; this one must not have to wait for that.
       ...(network.encrypted ? [{ netns: host, state: guard(view.cluster) }] : []),
     ],

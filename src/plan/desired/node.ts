@@ -8,30 +8,40 @@ import { namespaceOf, tableName } from '../names.ts';
 import type { Scope } from '../scope.ts';
 import { merge, nothing } from '../scope.ts';
 import { guard, needsGuard, portOf } from './guard.ts';
-import { isHere } from './network.ts';
+import { isHere } from './here.ts';
+import { ingressChains, ingressMasquerade, ingressRoutes, ingressSysctls } from './ingress.ts';
 
 /** New flows never enter a network by its uplink: endpoints of one network must not reach another through the host. */
-const uplinks = [
+const uplinks = (loopback: string): string[] => [
   `chain forward {
 	type filter hook forward priority filter; policy accept;
+	oifname "wup*" ct status dnat accept
 	oifname "wup*" ct state new drop
 }`,
   `chain egress {
 	type nat hook postrouting priority srcnat; policy accept;
-	iifname "wup*" oifname != "wup*" masquerade
+${loopback}	iifname "wup*" masquerade
 }`,
 ];
 
 /** What the host itself needs, and which of our namespaces may exist at all. */
 export function nodeScope(view: View, self: NodeId): Scope {
-  const here = [...view.followed.values()].filter((followed) => isHere(followed, self)).map(({ network }) => network);
+  const followed = [...view.followed.values()].filter((each) => isHere(each, self));
+  const here = followed.map(({ network }) => network);
   const open = here.some(({ internal }) => !internal);
   const plain = here.filter(({ encrypted }) => !encrypted);
-  const chains = [...(open ? uplinks : []), ...(plain[0] ? [members(view, self, plain[0], plain)] : [])];
+  const ingress = ingressChains(self, followed);
+  const loopback = ingress.length > 0 ? ingressMasquerade : '';
+  const chains = [
+    ...(open ? uplinks(loopback) : []),
+    ...ingress,
+    ...(plain[0] ? [members(view, self, plain[0], plain)] : []),
+  ];
   const sysctls = ['net/ipv4/ip_forward', 'net/ipv6/conf/all/forwarding'].map((key) => ({ key, value: '1' }));
   const state = {
     ...nothing,
-    sysctls: open ? sysctls : [],
+    routes: ingressRoutes(here),
+    sysctls: [...(open ? sysctls : []), ...here.flatMap(ingressSysctls)],
     nft: chains.length > 0 ? [{ family: 'inet', name: tableName, text: chains.join('\n\n') } as const] : [],
   };
   const namespaces = here.map(({ vni }) => namespaceOf(vni));

@@ -23,17 +23,22 @@ import { nothing } from '../scope.ts';
  * node, and routes the rest as ever. The marks are set by a table of their own (hairpin.ts).
  */
 
-/** Of a packet for a twin: bit 31, and which one. */
-export const twinBit = 0x8000_0000;
+/**
+ * Marks of a port of a virtual IP: 1, UDP, which twin, 13 bits of the address from its pool's first (store/services.ts), 16 of
+ * the port.
+ */
+const bits = { ours: 0x8000_0000, udp: 0x4000_0000, own: 0, here: 0x2000_0000 };
 
-/** One per port and virtual IP of a network. REQUIRES: the address is within 14 bits of its pool's first (store/services.ts). */
-export function twinMark(pool: Cidr, vip: Ip, { proto, port }: Pick<ServicePort, 'proto' | 'port'>): number {
+/** `own`: a backend calls its own service. `here`: from outside, to a service whose nodes lead to their own backends. */
+export function twinMark(twin: 'own' | 'here', { vip, pool, port: { proto, port } }: Front): number {
   const offset = Number(toNumber(vip) - rangeOf(pool).first);
-  return (twinBit | (proto === 'udp' ? 0x4000_0000 : 0) | (offset << 16) | port) >>> 0;
+  return (bits.ours | (proto === 'udp' ? bits.udp : 0) | bits[twin] | (offset << 16) | port) >>> 0;
 }
 
-/** Virtual IPs with the pool they are from, and a service's ports at each. */
-export function frontsOf(network: Network, service: Service): { vip: Ip; pool: Cidr; port: ServicePort }[] {
+/** A port of a virtual IP, with the pool that is from. */
+export type Front = { readonly vip: Ip; readonly pool: Cidr; readonly port: ServicePort };
+
+export function frontsOf(network: Network, service: Service): Front[] {
   return service.vips.flatMap((vip) => {
     const pool = network.vipPools.find((cidr) => contains(cidr, vip));
     return pool ? service.ports.map((port) => ({ vip, pool, port })) : [];
@@ -50,16 +55,19 @@ export function serviceScope(
   const backends = backendsOf(service.id, endpoints);
   const ipvs: IpvsService[] = [];
   const ipvsDests: IpvsDest[] = [];
-  for (const { vip, pool, port } of frontsOf(network, service)) {
+  const hosted = service.publish.length > 0 && service.publishMode === 'host';
+  for (const at of frontsOf(network, service)) {
+    const { vip, port } = at;
     const family = familyOf(vip);
     const settings = {
       scheduler: service.scheduler,
       ...(service.affinity > 0 ? { persistent: service.affinity } : {}),
     };
     const front: IpvsKey = { proto: port.proto, address: vip, port: port.port };
-    const twin: IpvsKey = { fwmark: twinMark(pool, vip, port), family };
+    const twin: IpvsKey = { fwmark: twinMark('own', at), family };
+    const near: IpvsKey = { fwmark: twinMark('here', at), family };
     // The twin first: a hash scheduler that finds none for a backend's own call goes on failing it.
-    ipvs.push({ ...twin, ...settings }, { ...front, ...settings });
+    for (const key of [twin, ...(hosted ? [near] : []), front]) ipvs.push({ ...key, ...settings });
     for (const backend of backends) {
       const address = backend.addresses.find((ip) => familyOf(ip) === family);
       // A UDP flow has no end that shows; without its destination it is balanced anew at once.
@@ -67,7 +75,9 @@ export function serviceScope(
       const weight = isServing(service, backend, down) ? (backend.backend?.weight ?? 1) : 0;
       const routed = { address, port: port.port, method: 'route', weight } as const;
       const here = { address, port: port.target, method: 'masq', weight } as const;
-      ipvsDests.push({ service: twin, ...(backend.node === self ? here : routed) }, { service: front, ...routed });
+      const local = backend.node === self;
+      ipvsDests.push({ service: twin, ...(local ? here : routed) }, { service: front, ...routed });
+      if (hosted && local) ipvsDests.push({ service: near, ...routed });
     }
   }
   return { namespaces: [], wishes: [{ netns: netnsOf(network.vni), state: { ...nothing, ipvs, ipvsDests } }] };

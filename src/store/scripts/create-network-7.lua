@@ -149,7 +149,7 @@ redis.call('HSET', KEYS[4], name, id)
 redis.call('HSET', KEYS[6], id, table.concat(own, '\n'))
 for _, text in ipairs(own) do redis.call('ZADD', INDEX, 0, text) end
 local document = '{' .. ARGV[7] .. ',\n' .. ARGV[8] .. ',\n"vni":' .. (ARGV[9] + vni) .. ',"vipPools":' .. list(pools)
-  .. ',\n"subnets":' .. list(subnets) .. ',\n"members":[]}'
+  .. ',\n"subnets":' .. list(subnets) .. ',\n"published":[],\n"members":[]}'
 redis.call('HSET', KEYS[3], id, document)
 changed('network', id, document)
 return { 'ok', document }
