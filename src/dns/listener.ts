@@ -51,7 +51,8 @@ export class Listener {
     this.#closed = true;
     this.#udp?.close();
     this.#tcp?.close();
-    for (const connection of this.#connections) connection.destroy();
+    // Reset: one that waits for its client's last word keeps the namespace for minutes, and the client may be gone.
+    for (const connection of this.#connections) connection.resetAndDestroy();
   }
 
   #listenUdp(fd: number, address: Ip): UdpSocket {
@@ -94,14 +95,14 @@ export class Listener {
     this.#connections.add(connection);
     connection.on('close', () => this.#connections.delete(connection));
     connection.on('error', () => {}); // 'close' follows
-    connection.setTimeout(idleMs, () => connection.destroy());
+    connection.setTimeout(idleMs, () => connection.resetAndDestroy());
     const send = (answered: Buffer): boolean => connection.writable && connection.write(framed(answered));
     const work = (): void => {
       while (underWay < mostAtOnce && !connection.writableNeedDrain) {
         const message = waiting.shift();
         if (!message) break;
         const answered = this.#respond(message, 'tcp');
-        if (answered === undefined) return void connection.destroy(); // who sends such things is no client
+        if (answered === undefined) return void connection.resetAndDestroy(); // who sends such things is no client
         if (answered instanceof Promise) {
           underWay++;
           void answered.then((later) => {
