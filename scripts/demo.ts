@@ -101,6 +101,16 @@ try {
     ({ vips }) => `virtual IPs ${vips.join(' and ')}`,
   );
   await step(
+    'c1 asks its resolver for names: b2 is a container on another host, web the service, tasks.web its backends',
+    async () => {
+      const server = endpoints.find(({ netns }) => netns === 'c1')?.endpoint.dns.nameservers[0];
+      const dig = async (name: string) =>
+        `${name} ${(await made.c.inside('c1', `dig +short @${server} ${name}.app.warren A`)).stdout.trim().replaceAll('\n', ', ')}`;
+      return Promise.all(['b2', 'web', 'tasks.web'].map(dig));
+    },
+    (lines) => lines.join('; '),
+  );
+  await step(
     'c1 calls the virtual IPs twenty times each, and each server says whom it saw',
     async () => {
       const answers = await Promise.all(web.vips.map((vip) => askFrom(made.c, 'c1', vip, 80, 'tcp', 20)));
