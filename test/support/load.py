@@ -1,5 +1,6 @@
 """load.py ADDRESS PORT: new TCP connections one after the other until standard input ends; prints as JSON
-{"count", "failed": [why], "seconds", "outages": [[seconds since the start, seconds]]}: an outage is from a failure to the next answer."""
+{"count", "failed": [why], "slow": answered after more than 0.9 s, "seconds", "outages": [[seconds since the start, seconds]]}:
+an outage is from a failure to the next answer."""
 import json
 import select
 import socket
@@ -9,15 +10,17 @@ import time
 address, port = sys.argv[1], int(sys.argv[2])
 family = socket.AF_INET6 if ':' in address else socket.AF_INET
 began = time.monotonic()
-count, failed, outages, since = 0, [], [], None
+count, failed, slow, outages, since = 0, [], 0, [], None
 while not select.select([sys.stdin], [], [], 0)[0]:
     with socket.socket(family, socket.SOCK_STREAM) as one:
-        one.settimeout(1)
+        one.settimeout(5)
+        asked = time.monotonic()
         try:
             one.connect((address, port))
             one.sendall(b'ask\n')
             if not one.recv(4096):
                 raise OSError('no answer')
+            slow += time.monotonic() - asked > 0.9
             if since is not None:
                 outages.append([since - began, time.monotonic() - since])
                 since = None
@@ -27,4 +30,4 @@ while not select.select([sys.stdin], [], [], 0)[0]:
     count += 1
 if since is not None:
     outages.append([since - began, time.monotonic() - since])
-print(json.dumps({'count': count, 'failed': failed, 'seconds': time.monotonic() - began, 'outages': outages}))
+print(json.dumps({'count': count, 'failed': failed, 'slow': slow, 'seconds': time.monotonic() - began, 'outages': outages}))

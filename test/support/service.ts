@@ -48,7 +48,7 @@ export async function serving(host: Host, service: string, count: number): Promi
   );
 }
 
-export type Load = { count: number; failed: string[]; seconds: number; outages: [number, number][] };
+export type Load = { count: number; failed: string[]; slow: number; seconds: number; outages: [number, number][] };
 
 /** New connections from a namespace, one after the other, while something happens. */
 export async function underLoad(
