@@ -65,8 +65,6 @@ class Nft {
   std::unique_ptr<Calls> calls_;  // null until loaded
 };
 
-constexpr size_t kMaxNftName = 256;  // NFT_NAME_MAXLEN
-
 // A word nft takes for a table's name, or a set's.
 bool ValidNftName(const std::string& name);
 // Something nft could take for one element, and for nothing else.

@@ -1,3 +1,5 @@
+#include <linux/netfilter/nf_tables.h>
+
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
@@ -22,13 +24,15 @@ std::string Trim(const std::string& text) {
   return {begin, end};
 }
 
-// libnftables gives text, not numbers: `Could not process rule: Operation not permitted`.
+// libnftables gives text, not numbers: `Could not process rule: Operation not permitted`,
+// `No such file or directory; did you mean set ‘these’ in table inet ‘warren’?`.
 int ErrnoOf(const std::string& message) {
   // What a kernel without nf_tables answers to the very first request.
   if (message.find("cache initialization failed: Invalid argument") != std::string::npos) return EPROTONOSUPPORT;
   for (int error : {EPERM, ENOENT, EEXIST, EBUSY, EOPNOTSUPP, ENOMEM, ENOBUFS, ENOSPC, EMFILE, ENFILE, EAFNOSUPPORT,
                     EPROTONOSUPPORT, ELOOP, ERANGE, E2BIG, EMLINK, EINTR}) {
-    if (message.ends_with(std::string(": ") + ::strerror(error))) return error;
+    const std::string words = ::strerror(error);
+    if (message == words || message.starts_with(words + "; ") || message.ends_with(": " + words)) return error;
   }
   return EINVAL;
 }
@@ -65,7 +69,7 @@ std::string LineOf(const std::string& command, size_t line) {
 }  // namespace
 
 bool ValidNftName(const std::string& name) {
-  return !name.empty() && name.size() < kMaxNftName && !std::isdigit(static_cast<unsigned char>(name[0])) &&
+  return !name.empty() && name.size() < NFT_NAME_MAXLEN && !std::isdigit(static_cast<unsigned char>(name[0])) &&
          std::all_of(name.begin(), name.end(),
                      [](unsigned char c) { return std::isalnum(c) || c == '_' || c == '-' || c == '.'; });
 }
@@ -97,8 +101,9 @@ Status NftFailure(const std::string& command, size_t before, const std::string& 
   message = Trim(placed ? message : first);
   if (message.starts_with("Error: ")) message.erase(0, 7);
   Status status = Status::Errno(ErrnoOf(message), message);
-  const std::string line = placed ? LineOf(command, place.line) : "";
-  if (place.line <= before || place.first > line.size()) return status;
+  if (!placed || place.line <= before) return status;
+  const std::string line = LineOf(command, place.line);
+  if (place.first > line.size()) return status;
   const bool whole = before > 0 && line.size() <= kMaxLine;
   const std::string meant = whole ? line : line.substr(place.first - 1, place.last - place.first + 1);
   if (before > 0) status.extack += ", line " + std::to_string(place.line - before);

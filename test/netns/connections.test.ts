@@ -18,12 +18,12 @@ kernelTest('connections of a port are counted until both sides have closed', asy
       socket.write('hello\n');
     });
     server.listen({ fd: await kernel.socket(ns, 'tcp', address, port) });
-    defer(() => new Promise((resolve) => server.close(resolve)));
+    defer(() => {
+      for (const socket of accepted) socket.destroy();
+      return new Promise((resolve) => server.close(resolve));
+    });
     await once(server, 'listening');
   };
-  defer(() => {
-    for (const socket of accepted) socket.destroy();
-  });
   const open = async (address: string, port: number) => {
     const client = connect(ns, address, port);
     defer(() => end(client));
@@ -52,7 +52,8 @@ kernelTest('connections of a port are counted until both sides have closed', asy
   assert.equal(await count(), 3);
   accepted[0]?.end();
   await eventually(async () => assert.equal(await count(), 2));
-  // The server has, the client has not.
+  // The server has, the client, which would on seeing it, has not.
+  clients[1].kill('SIGSTOP');
   accepted[1]?.end();
   await eventually(() => assert.match(inside(ns, 'ss', '-tnHa', 'sport', '=', ':80'), /FIN-WAIT-2/));
   assert.equal(await count(), 2);

@@ -110,10 +110,11 @@ export async function end(child: ChildProcess): Promise<void> {
   await once(child, 'exit');
 }
 
-/** Runs a command inside a namespace. */
+/** Runs a command inside a namespace; with a socket for its input, as Node gives, bash would read ~/.bashrc first. */
 export function inside(netns: Netns, command: string, ...args: string[]): string {
   return execFileSync('ip', ['netns', 'exec', nameOf(netns), command, ...args], {
     encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
     maxBuffer: 1 << 26,
     timeout: 20_000,
   });
