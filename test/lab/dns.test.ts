@@ -298,7 +298,7 @@ describe('it goes on', () => {
     const { sent, answered } = await asked(job);
     assert.equal(answered, sent);
     assert.equal((await dig('+tcp b1')).answers.length, 1);
-    assert.equal((await a.guest.ok('pgrep -fc warren-dns.mjs')).trim(), '1');
+    assert.equal((await a.guest.ok('pgrep -fc "[w]arren-dns.mjs"')).trim(), '1');
   });
 
   test('whose files were lost, it is found', async () => {
@@ -414,7 +414,9 @@ describe('where it is', () => {
     const left = await a.warren('leave --force');
     assert.equal(left.code, 0, left.stderr);
     assert.equal(
-      await a.guest.ok('pgrep -f warren-dns.mjs; ls -d /etc/netns /run/warren /run/netns/warren-* 2>/dev/null; true'),
+      await a.guest.ok(
+        'pgrep -f "[w]arren-dns.mjs"; ls -d /etc/netns /run/warren /run/netns/warren-* 2>/dev/null; true',
+      ),
       '',
     );
     assert.equal((await a.inside('a1', 'ls /etc/resolv.conf')).code, 0);
