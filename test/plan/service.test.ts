@@ -75,6 +75,18 @@ test('new connections only where one is ready, healthy, not draining, and its ho
   assert.ok(!udp.some(({ service: of, address }) => 'proto' in of && of.proto === 'udp' && address === '10.9.0.12'));
 });
 
+test('affinity ends as it began: in place', () => {
+  const key = serviceKey(app.id, web.id);
+  const sticky = view([a, b], [app], [w1, w2, client], [{ ...web, affinity: 300 }]);
+  for (const [from, to, persistent] of [
+    [whole, sticky, 300],
+    [sticky, whole, 0],
+  ] as const) {
+    const ops = diff(part(key, to), part(key, from)).map(({ op }) => op);
+    assert.ok(ops.length === 8 && ops.every((op) => op.op === 'ipvs.set' && op.service.persistent === persistent));
+  }
+});
+
 test('a change of one backend is one change of the kernel’s', () => {
   const key = serviceKey(app.id, web.id);
   const draining = view([a, b], [app], [{ ...w1, state: 'draining' }, w2, client], [web]);

@@ -59,10 +59,8 @@ export function serviceScope(
   for (const at of frontsOf(network, service)) {
     const { vip, port } = at;
     const family = familyOf(vip);
-    const settings = {
-      scheduler: service.scheduler,
-      ...(service.affinity > 0 ? { persistent: service.affinity } : {}),
-    };
+    // Named although it is the default: a service whose affinity ends would keep it.
+    const settings = { scheduler: service.scheduler, persistent: service.affinity };
     const front: IpvsKey = { proto: port.proto, address: vip, port: port.port };
     const twin: IpvsKey = { fwmark: twinMark('own', at), family };
     const near: IpvsKey = { fwmark: twinMark('here', at), family };
