@@ -1,7 +1,7 @@
 /**
  * A kernel that lacks something: what needs it is refused with exit 6 and says what is missing; nothing is half done.
  *
- *   host a: no vxlan      host b: no nf_tables      host c: no ESP      each a cluster of its own
+ *   host a: no vxlan      host b: no nf_tables      host c: no ESP      host d: no IPVS      each a cluster of its own
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -26,6 +26,7 @@ const kernels = {
     options: '--encrypt=false',
   },
   c: { feature: 'IPsec (ESP)', hint: 'modprobe -a xfrm_user esp4', shown: 'esp', init: 'esp4_init', options: '' },
+  d: { feature: 'IPVS', hint: 'modprobe ip_vs', shown: 'ipvs', init: 'ip_vs_init', options: '--encrypt=false' },
 };
 let lab: Lab<keyof typeof kernels>;
 before(async () => {
@@ -34,12 +35,15 @@ before(async () => {
     without: [kernels[name].init],
   });
   lab = await Lab.start({
-    guests: { a: guest('a', '10.77.0.1/24'), b: guest('b', '10.77.0.2/24'), c: guest('c', '10.77.0.3/24') },
+    guests: {
+      ...{ a: guest('a', '10.77.0.1/24'), b: guest('b', '10.77.0.2/24') },
+      ...{ c: guest('c', '10.77.0.3/24'), d: guest('d', '10.77.0.4/24') },
+    },
   });
 });
 after(() => lab?.stop());
 
-/** Without IPsec, a network that wants none works. */
+/** A network that wants nothing of what is missing works. */
 async function plainGoesOn(host: Host): Promise<void> {
   await host.json('network create open --encrypt=false');
   await host.json('attach open --netns c1');
@@ -55,7 +59,10 @@ describe('each refuses, and says why', { concurrency: true }, () => {
       await host.startAgent();
       await host.json(`network create app ${options}`);
       await host.guest.ok('ip netns add c1');
-      const refused = await host.guest.run('warren attach app --netns c1 --json');
+      // Only a service needs IPVS.
+      if (name === 'd') await host.json('service create web --network app --port 80');
+      const service = name === 'd' ? '--service web' : '';
+      const refused = await host.guest.run(`warren attach app --netns c1 ${service} --json`);
       assert.equal(refused.code, 6, refused.stderr);
       const { error } = JSON.parse(refused.stdout) as { error: { code: string; message: string; hint: string } };
       assert.equal(error.code, 'kernel_feature_missing');
@@ -64,7 +71,8 @@ describe('each refuses, and says why', { concurrency: true }, () => {
       await waitFor(async () => (await host.guest.ok('ip netns list')).trim() === 'c1', { what: 'the network to go' });
       assert.deepEqual(await host.json<EndpointJson[]>('endpoint ls'), []);
       assert.equal(await host.guest.ok('ip -n c1 -o link | grep -v "lo:" | wc -l'), '0\n');
-      if (name === 'c') await plainGoesOn(host);
+      if (name === 'd') await host.json('service rm web');
+      if (name === 'c' || name === 'd') await plainGoesOn(host);
       const { kernel } = await host.json<Status>('status');
       assert.equal(kernel.features[shown], false);
     });

@@ -25,6 +25,7 @@ test('without a subnet a network takes both families from the pools of the clust
     vni: firstVni,
     subnets: ['10.128.0.0/20', 'fd12:3456:789a:1::/64'],
     vipPools: ['10.64.0.0/22', 'fd12:3456:789a:8000::/112'],
+    published: [],
     members: [],
   });
   const db = await store.networkCreate(networkWish('db'), []);
