@@ -28,7 +28,7 @@ export function serviceOptions(yargs: Argv<Globals>) {
       type: 'string',
       array: true,
       nargs: 1,
-      describe: '[IP:]PORT:VIPPORT[/tcp|udp]: hosts listen on PORT',
+      describe: '[IP:]PORT:VIPPORT[/tcp|udp]: hosts listen on PORT; none: on nothing',
     })
     .option('publish-mode', {
       type: 'string',
@@ -39,10 +39,13 @@ export function serviceOptions(yargs: Argv<Globals>) {
       type: 'string',
       array: true,
       nargs: 1,
-      describe: 'CIDR: only clients from there are answered',
+      describe: 'CIDR: only clients from there are answered; none: all are',
     })
     .option('label', { type: 'string', array: true, nargs: 1, describe: 'K=V' });
 }
+
+/** The one word `none` stands for an empty list: how an update takes back what was there. */
+const listed = (words: readonly string[] | undefined) => (words?.length === 1 && words[0] === 'none' ? [] : words);
 
 type Options = Awaited<ReturnType<typeof serviceOptions>['argv']>;
 
@@ -59,9 +62,9 @@ export function serviceParams(args: Options): Record<string, unknown> {
     healthTimeout: milliseconds(args.healthTimeout),
     healthRetries: args.healthRetries,
     healthStart: milliseconds(args.healthStartPeriod),
-    publish: args.publish,
+    publish: listed(args.publish),
     publishMode: args.publishMode,
-    publishFrom: args.publishFrom,
+    publishFrom: listed(args.publishFrom),
     labels: args.label && pairs(args.label),
   });
 }

@@ -23,14 +23,18 @@ export default command({
         describe: 'a default route, where the namespace has none',
       })
       .option('service', { type: 'string', describe: 'join this service' })
+      .option('weight', {
+        type: 'number',
+        describe: 'its share of the service, for schedulers with weights (default: 1)',
+      })
       .option('label', { type: 'string', array: true, nargs: 1, describe: 'K=V' })
       .option('if-not-exists', { type: 'boolean', describe: 'fine when the namespace is attached to it already' }),
   run: async (args) => {
-    const { network, name, ip, mac, ifname, defaultRoute, service, label, ifNotExists } = args;
+    const { network, name, ip, mac, ifname, defaultRoute, service, weight, label, ifNotExists } = args;
     const endpoint = await ask<EndpointJson>(args, 'endpoint.attach', {
       network,
       netns: netnsPath(args),
-      ...given({ name, addresses: ip, mac, ifname, service, ifNotExists }),
+      ...given({ name, addresses: ip, mac, ifname, service, weight, ifNotExists }),
       defaultRoute,
       labels: pairs(label),
     });
