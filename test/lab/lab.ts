@@ -12,6 +12,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { bootTook } from '../support/wait.ts';
 import { Guest, type Nic } from './guest.ts';
 import { RunDir } from './rundir.ts';
 import { type PortStats, Switch } from './switch.ts';
@@ -122,7 +123,9 @@ export class Lab<Name extends string = Letter> implements AsyncDisposable {
       }
     }
     writeFileSync(join(this.share, 'hosts'), hosts.join(''));
+    const began = performance.now();
     await Promise.all(this.all.map((guest) => guest.start()));
+    bootTook(performance.now() - began);
   }
 
   get all(): readonly Guest[] {

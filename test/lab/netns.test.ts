@@ -28,7 +28,7 @@ for (const file of files) {
     const result = await lab.guests.a.run(argv, {
       cwd: project,
       env,
-      timeout: process.env.WARREN_LONG ? 600_000 : 90_000,
+      timeout: process.env.WARREN_LONG ? 600_000 : 300_000,
     });
     const report = result.guestDied ? '' : await lab.guests.a.ok('cat /run/lines; rm -f /run/lines');
     const lines = report.split('\n').filter(Boolean);

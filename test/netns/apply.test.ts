@@ -156,7 +156,7 @@ kernelTest('an idle kernel does not keep node alive, a pending request does', as
         '-e',
         `import { openKernel } from ${JSON.stringify(native)}; const k = openKernel(); ${code}`,
       ],
-      { timeout: 20_000 },
+      { timeout: 60_000 },
     );
   assert.equal((await run(`await k.read({ path: '' }, { links: true }); console.log('read')`)).stdout, 'read\n');
   assert.equal((await run(`k.namespaces().then(() => console.log('answered'))`)).stdout, 'answered\n');

@@ -31,7 +31,7 @@ export type Bench = {
 /** One test on the real kernel: needs root, leaves no namespace and no file descriptor behind. */
 export function kernelTest(name: string, body: (bench: Bench) => Promise<void>): void {
   const skip = process.getuid?.() === 0 ? false : 'needs CAP_NET_ADMIN and CAP_SYS_ADMIN: run as root';
-  test(name, { skip, timeout: 60_000 }, async () => {
+  test(name, { skip, timeout: 180_000 }, async () => {
     const before = descriptors();
     const kernel = openKernel();
     const undos: (() => unknown)[] = [];
@@ -93,7 +93,7 @@ export const plain = spawnSync('unshare', ['-n', 'ip', 'link', 'add', 'type', 'd
 
 /** Runs a command inside a namespace while this process goes on. */
 export async function later(netns: Netns, command: string, ...args: string[]): Promise<string> {
-  const running = promisify(execFile)('ip', ['netns', 'exec', nameOf(netns), command, ...args], { timeout: 20_000 });
+  const running = promisify(execFile)('ip', ['netns', 'exec', nameOf(netns), command, ...args], { timeout: 60_000 });
   return (await running).stdout;
 }
 
@@ -116,7 +116,7 @@ export function inside(netns: Netns, command: string, ...args: string[]): string
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'pipe'],
     maxBuffer: 1 << 26,
-    timeout: 20_000,
+    timeout: 60_000,
   });
 }
 
@@ -128,7 +128,7 @@ export function ip(netns: Netns, ...args: string[]): Json[] {
   const text = execFileSync('ip', ['-n', nameOf(netns), '-j', '-d', ...args], {
     encoding: 'utf8',
     maxBuffer: 1 << 26,
-    timeout: 20_000,
+    timeout: 60_000,
   });
   return text.trim() === '' ? [] : JSON.parse(text).filter((item: object) => Object.keys(item).length > 0);
 }
@@ -138,7 +138,7 @@ export function bridge(netns: Netns, ...args: string[]): Json[] {
   const text = execFileSync('bridge', ['-n', nameOf(netns), '-j', '-d', ...args], {
     encoding: 'utf8',
     maxBuffer: 1 << 26,
-    timeout: 20_000,
+    timeout: 60_000,
   });
   return text.trim() === '' ? [] : JSON.parse(text);
 }
