@@ -133,8 +133,8 @@ describe('what init refuses', () => {
     assert.deepEqual([made.node.name, made.cluster.name], ['flagged', 'named']);
     await refused(cluster.b, `init ${at} --data-port 5200`, 4, 'already_initialized', /5100/);
     guest.spawn(`exec warren agent ${at} >/lab/filed.agent 2>&1`);
-    const { node } = await cluster.b.json<{ node: { name: string } }>(`status ${at}`);
-    assert.equal(node.name, 'flagged');
+    const named = async () => (await cluster.b.json<{ node: { name: string } }>(`status ${at}`)).node.name;
+    assert.equal(await waitFor(named, { what: 'the agent' }), 'flagged');
     await guest.ok('test -S /tmp/c/run/agent.sock && grep -q "^verbose: true" /tmp/c/config.yaml');
     await guest.ok(`warren leave --force ${at}; ! ls /tmp/c`);
   });
