@@ -231,7 +231,7 @@ export class Reconciler {
     try {
       return await this.#read(netns, want);
     } catch (error) {
-      if (!lacks(error) || want.ipvs.length > 0 || !this.#balances) throw error;
+      if (!lacks(error) || want.ipvs.length > 0 || !this.#balances) throw explain(error);
       this.#balances = false;
       return this.#read(netns, want);
     }
