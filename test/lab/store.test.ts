@@ -85,6 +85,8 @@ async function recovered(hosts: readonly Host[], harm: () => Promise<unknown>): 
   });
 }
 
+const metaOfApp = (): string => `warren:{default/${networks.find(({ name }) => name === 'app')?.id}}:meta`;
+
 async function redisAnswers(): Promise<void> {
   await waitFor(() => cluster.a.guest.run('redis-cli ping | grep -q PONG').then(({ code }) => code === 0), {
     what: 'redis',
@@ -182,6 +184,8 @@ describe('it comes back with less', () => {
         const init = await cluster.c.warren(`init --store ${Cluster.store} --advertise eth0`);
         assert.ok(init.code === 0 || /has forgotten cluster/.test(init.stderr), init.stderr);
       });
+      // c has all the time it needs to speak, however long this takes.
+      await cluster.a.guest.ok(['redis-cli', 'hset', metaOfApp(), 'awaitedUntil', '99999999999999']);
       await cluster.a.guest.ok('ip netns add early');
       const [attach, listed] = await Promise.all([
         cluster.a.warren('attach app --netns early'),
@@ -205,8 +209,7 @@ test('an address somebody else took meanwhile: the endpoint that lost goes, and 
     await redisAnswers();
   });
   // b has had its time to speak.
-  const meta = `warren:{default/${networks.find(({ name }) => name === 'app')?.id}}:meta`;
-  await cluster.a.guest.ok(`redis-cli hset '${meta}' awaitedUntil 1`);
+  await cluster.a.guest.ok(['redis-cli', 'hset', metaOfApp(), 'awaitedUntil', '1']);
   const taker = await cluster.a.attach('app', 'taker', `--ip ${loser.addresses[0]}`);
   assert.equal((await cluster.b.inside('loser', 'ip link show eth0')).code, 0, 'nobody tells b yet');
   await recovered([cluster.b], () => cluster.b.startAgent());

@@ -44,8 +44,9 @@ export function wantedKernel(model: Model, node: string): string[] {
     ...(secret?.length ? wantedIpsec(node, model.peers(node, secret)) : []),
     ...(open
       ? [
+          'host nft forward: oifname == wup* status in dnat accept',
           'host nft forward: oifname == wup* state in new drop',
-          'host nft egress: iifname == wup* oifname != wup* masquerade',
+          'host nft egress: iifname == wup* masquerade',
         ]
       : []),
     ...here.flatMap((network) => wantedNetwork(model, node, network)),
