@@ -7,7 +7,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const below = ['model', 'kernel', 'store', 'plan', 'keys', 'control', 'agent'];
+const below = ['model', 'kernel', 'store', 'plan', 'keys', 'pki', 'control', 'agent'];
 type Floor = { may: readonly string[]; types?: readonly string[]; pure?: true };
 const floors: Record<string, Floor> = {
   model: { may: [], pure: true },
@@ -17,6 +17,8 @@ const floors: Record<string, Floor> = {
   plan: { may: ['model', 'kernel/state.ts'], types: ['kernel'], pure: true },
   // What two nodes share of keys, and one pair's states; node:crypto's randomness only in making new ones.
   keys: { may: ['model', 'kernel/state.ts'], types: ['kernel'], pure: true },
+  // X.509 and join tokens of one cluster.
+  pki: { may: ['model'], pure: true },
   control: { may: ['model', 'kernel', 'store', 'plan'] },
   // What a name means is said in one place, to the endpoints and to `warren resolve`.
   agent: { may: [...below, 'dns/answer.ts', 'dns/record.ts', 'dns/zone.ts'] },
@@ -26,7 +28,17 @@ const floors: Record<string, Floor> = {
   cli: { may: below },
 };
 /** Modules that only compute: what a pure floor may use besides its own. */
-const computing = ['node:net', 'node:util', 'node:assert', 'node:crypto', 'ipaddr.js', 'zod', 'yaml'];
+const computing = [
+  'node:net',
+  'node:util',
+  'node:assert',
+  'node:crypto',
+  'ipaddr.js',
+  'zod',
+  'yaml',
+  '@peculiar/x509',
+  'reflect-metadata',
+];
 /** What one place alone may use. */
 const singles = [
   { what: /\.node['"`]|process\.dlopen/, where: 'src/kernel/native.ts', why: 'it alone loads the addon' },

@@ -15,7 +15,6 @@ import { covers } from '../plan/diff.ts';
 import type { Key } from '../plan/key.ts';
 import { partsOf } from '../plan/key.ts';
 import { Mirror } from '../store/mirror.ts';
-import { openStore } from '../store/redis.ts';
 import type { Store, Lease as StoreLease } from '../store/store.ts';
 import { type AttachDeps, detachEndpoint, withdrawAbandoned } from './attach.ts';
 import { Backends } from './backends.ts';
@@ -33,12 +32,14 @@ import { Lease, leaseMs } from './lease.ts';
 import { takeLock } from './lock.ts';
 import type { Log } from './log.ts';
 import { Membership } from './membership.ts';
+import { Office } from './office.ts';
 import { Queue } from './queue.ts';
 import { Reconciler } from './reconcile.ts';
 import { Recovery } from './recover.ts';
 import { ResolvConf } from './resolv-conf.ts';
 import { Serial } from './serial.ts';
 import { ApiServer, type Method } from './server.ts';
+import { openStoreOf } from './store-tls.ts';
 import { HostSysctls } from './sysctls.ts';
 import { ViewFile } from './view-file.ts';
 import { Wanted } from './wanted.ts';
@@ -60,6 +61,7 @@ export class Agent {
   readonly encryption: Encryption;
   readonly dropWatch: DropWatch;
   readonly dns: Dns;
+  readonly office: Office;
   readonly startedAt = new Date().toISOString();
   /** What the last passes did, for `status`. */
   readonly passes: { lastAt: string | null; ok: boolean; driftFixed: number; lastError: string | null } = {
@@ -95,9 +97,10 @@ export class Agent {
     this.log = log;
     this.#paths = paths;
     this.kernel = openKernel();
-    this.store = openStore(config.store, config.cluster);
+    this.store = openStoreOf(config);
     const viewFile = new ViewFile(paths.stateDir, log);
     this.mirror = new Mirror(this.store, viewFile.read(), { log: viewFile });
+    this.office = new Office(config, paths, this.store, () => this.mirror.view, log);
     const boot = bootId();
     const wanted = new Wanted();
     this.reconciler = new Reconciler(this.kernel, wanted, config.node.id, boot, () => this.down);
@@ -181,6 +184,7 @@ export class Agent {
     await this.#prepare();
     this.#api = await ApiServer.listen(this.#paths.socket, methods);
     this.dns.want();
+    await this.office.open(resolvePlace(this.config.advertise, this.config.local).local);
     this.log.info('agent started', { node: this.config.node.name, socket: this.#paths.socket, store: this.store.url });
     void this.#join();
   }
@@ -204,6 +208,7 @@ export class Agent {
   async stop(): Promise<void> {
     if (this.#stopping) return;
     this.#stopping = true;
+    this.office.stop();
     this.#lease?.stop();
     this.#health?.stop();
     this.#backends.stop();

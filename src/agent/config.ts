@@ -32,6 +32,10 @@ const shapeBefore = z.strictObject({
   advertise: z.string().optional(),
   /** Of the host itself, where the one it is reached by is a NAT's. */
   local: z.string().optional(),
+  /** PEM files for a `rediss:` store: whom to believe, and this host's certificate where the store asks for one. */
+  storeTls: z
+    .strictObject({ ca: z.string().optional(), cert: z.string().optional(), key: z.string().optional() })
+    .optional(),
   dataPort: z.number().optional(),
   name: z.string().optional(),
   stateDir: z.string().optional(),
@@ -53,8 +57,11 @@ const shape = shapeBefore.extend({
   store: z.string(),
   advertise: z.string(),
   node: z.strictObject({ id: z.string().regex(idPattern), name: z.string() }),
+  role: z.enum(['manager', 'worker']).default('manager'),
   /** Does this host run the cluster's store itself? */
   managedStore: z.boolean().default(false),
+  /** Is the store the cluster's own, where every node has its user? */
+  storeUsers: z.boolean().default(false),
 });
 export type Settings = z.output<typeof shapeBefore>;
 export type Config = Omit<z.output<typeof shape>, 'node'> & { node: { id: NodeId; name: string } };

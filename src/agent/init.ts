@@ -12,6 +12,8 @@ import type { Cidr, Ip } from '../model/ip.ts';
 import { familyOf, parseIp } from '../model/ip.ts';
 import type { Cluster, Node } from '../model/node.ts';
 import { invalid, parseName } from '../model/parse.ts';
+import type { KeyPair } from '../pki/certificate.ts';
+import { newTokenId } from '../pki/token.ts';
 import { openStore } from '../store/redis.ts';
 import type { Store } from '../store/store.ts';
 import type { Config, Paths, Settings } from './config.ts';
@@ -19,16 +21,20 @@ import { readConfig, readSettings, writeConfig } from './config.ts';
 import type { Place } from './facts.ts';
 import { candidates, gatherFacts, resolvePlace } from './facts.ts';
 import { startManagedStore, stopManagedStore } from './managed-store.ts';
+import { makePki, pkiPaths, readCa, removePki, tlsOf, tokenText } from './pki-files.ts';
+import { tlsReader } from './store-tls.ts';
 
 /** Each by flag or WARREN_*; what is not given there is taken from the configuration file. */
 export type InitOptions = Partial<
-  Pick<Settings, 'cluster' | 'store' | 'advertise' | 'local' | 'dataPort' | 'name' | 'encap'>
+  Pick<Settings, 'cluster' | 'store' | 'storeTls' | 'advertise' | 'local' | 'dataPort' | 'name' | 'encap'>
 >;
 export type InitResult = {
   node: { id: string; name: string; index: number; address: string };
   cluster: { id: string; name: string; created: boolean };
   changed: boolean;
   store: string;
+  /** The workers' join token, where this host made the cluster. */
+  token?: string;
 };
 
 export const defaultDataPort = 4789;
@@ -48,51 +54,101 @@ export async function initHost(given: InitOptions, paths: Paths): Promise<InitRe
     throw invalid(`--data-port ${options.dataPort} is not a port from 1 to 65534`);
   if (before) unchanged(before, { ...options, cluster, name }, paths.config);
   const place = await placeOf(options, before);
-  const { underlay } = place;
-  if (place.local !== underlay) refuseBehindNat(options, before);
+  if (place.local !== place.underlay) refuseBehindNat(options, before);
+  const id = before?.node.id ?? newId<'node'>();
   const managed = options.store === undefined && before === undefined;
-  const url = options.store ?? before?.store ?? (await startManagedStore(paths, underlay));
+  const pki = pkiPaths(paths.stateDir);
+  if (managed) await makePki(pki, cluster, id, addressesOf(place));
+  try {
+    const url = options.store ?? before?.store ?? (await startManagedStore(paths, place.underlay));
+    return await registerHost({
+      ...{ settings, before, id, name, place, url, cluster, paths, managed },
+      ...{ dataPort: options.dataPort, encap: options.encap, role: before?.role ?? 'manager' },
+      storeUsers: before?.storeUsers ?? managed,
+      storeTls: managed ? tlsOf(pki) : (before?.storeTls ?? options.storeTls),
+    });
+  } catch (error) {
+    if (managed) await stopManagedStore(paths, true);
+    if (managed) removePki(pki);
+    throw error;
+  }
+}
+
+export type Registration = {
+  settings: Settings;
+  before?: Config | undefined;
+  paths: Paths;
+  id: NodeId;
+  name: string;
+  role: Config['role'];
+  place: Place;
+  cluster: string;
+  dataPort?: number | undefined;
+  encap?: EncapSetting | undefined;
+  url: string;
+  storeTls: Config['storeTls'];
+  storeUsers: boolean;
+  managed: boolean;
+  /** A manager has let it in: a cluster that is not there must not be made. */
+  invited?: boolean;
+};
+
+/** The store hears of this host; the configuration is written last. */
+export async function registerHost(wish: Registration): Promise<InitResult> {
+  const { settings, before, paths, place, url, cluster, managed, name } = wish;
+  const { underlay } = place;
   const kernel = openKernel();
-  const store = openStore(url, cluster);
+  const store = openStore(url, cluster, { tls: tlsReader(wish.storeTls) });
   try {
     const { facts } = await gatherFacts(kernel, place);
-    const wish = { name: cluster, ula: newUla(), dataPort, underlayFamily: familyOf(underlay) };
-    const made = before ? await knownCluster(store, cluster) : await store.clusterInit(wish);
-    agrees(made.cluster, underlay, options.dataPort);
+    const family = familyOf(underlay);
+    const fresh = { name: cluster, ula: newUla(), dataPort: wish.dataPort ?? defaultDataPort, underlayFamily: family };
+    const made = before || wish.invited ? await knownCluster(store, cluster) : await store.clusterInit(fresh);
+    agrees(made.cluster, underlay, wish.dataPort);
+    const pki = pkiPaths(paths.stateDir);
+    if (made.created && !managed) await makePki(pki, cluster, wish.id, addressesOf(place));
     const node = await store.nodeRegister({
-      id: before?.node.id ?? newId(),
+      id: wish.id,
       name,
-      role: 'manager',
+      role: wish.role,
       ...(before && (await encryptionOf(store, before.node.id))),
       ...facts,
       joinedAt: new Date().toISOString(),
     });
     // The node and the cluster have these from now on.
-    const { name: _, dataPort: __, local: ___, ...kept } = settings;
+    const { name: _, dataPort: __, local: ___, storeTls: ____, ...kept } = settings;
     const config: Config = {
       ...kept,
-      ...(options.encap && { encap: options.encap }),
+      ...(wish.encap && { encap: wish.encap }),
       cluster,
       store: url,
+      ...(wish.storeTls && { storeTls: wish.storeTls }),
       node: { id: node.id, name },
+      role: wish.role,
       advertise: underlay,
       ...(place.local !== underlay && { local: place.local }),
       managedStore: before?.managedStore ?? managed,
+      storeUsers: wish.storeUsers,
     };
     writeConfig(paths.config, config);
+    const ca = readCa(pki);
     return {
       node: { id: node.id, name, index: node.index, address: underlay },
       cluster: { id: made.cluster.id, name: cluster, created: made.created },
       changed: !before,
       store: store.url,
+      ...(ca && made.created && { token: await workerToken(store, ca) }),
     };
-  } catch (error) {
-    if (managed) await stopManagedStore(paths, true);
-    throw error;
   } finally {
     await store.close();
     await kernel.close();
   }
+}
+
+const addressesOf = ({ underlay, local }: Place): string[] => [...new Set([underlay, local])];
+
+async function workerToken(store: Store, ca: KeyPair): Promise<string> {
+  return tokenText(ca, 'worker', await store.tokenIssue({ id: newTokenId(), role: 'worker' }));
 }
 
 async function placeOf({ advertise, local, store }: InitOptions, before: Config | undefined): Promise<Place> {

@@ -7,7 +7,6 @@ import { openKernel } from '../kernel/native.ts';
 import { host } from '../kernel/state.ts';
 import { WarrenError } from '../model/error.ts';
 import { guardTable, isOurNamespace, tableName, vxlan } from '../plan/names.ts';
-import { openStore } from '../store/redis.ts';
 import type { Config, Paths } from './config.ts';
 import { readConfig } from './config.ts';
 import { endDns } from './dns.ts';
@@ -18,6 +17,7 @@ import { takeLock } from './lock.ts';
 import { stopManagedStore } from './managed-store.ts';
 import { AgentClient } from './protocol.ts';
 import { removeResolvConfs } from './resolv-conf.ts';
+import { openStoreOf } from './store-tls.ts';
 import { HostSysctls } from './sysctls.ts';
 
 export type LeaveResult = { left: boolean; node: string | null; warnings: string[] };
@@ -51,7 +51,7 @@ export async function leaveHost(paths: Paths, force: boolean): Promise<LeaveResu
 }
 
 async function refuseLosses(config: Config): Promise<void> {
-  const store = openStore(config.store, config.cluster);
+  const store = openStoreOf(config);
   try {
     const { networks, nodes } = await registryOf(store);
     const member = networks.filter(({ members }) => members.includes(config.node.id));
@@ -88,7 +88,7 @@ async function stopAgent(paths: Paths): Promise<void> {
 
 /** Endpoints of this host, its memberships, and itself; others stop sending at once. */
 async function withdraw(config: Config, force: boolean, warnings: string[]): Promise<void> {
-  const store = openStore(config.store, config.cluster);
+  const store = openStoreOf(config);
   try {
     await withdrawNode(store, config.node.id);
     await store.nodeRemove(config.node.id);

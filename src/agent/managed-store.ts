@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -7,33 +7,79 @@ import { WarrenError } from '../model/error.ts';
 import type { Ip } from '../model/ip.ts';
 import { familyOf } from '../model/ip.ts';
 import type { Paths } from './config.ts';
+import type { Log } from './log.ts';
+import { pkiPaths } from './pki-files.ts';
 import { writePrivate } from './private-file.ts';
 
 const run = promisify(execFile);
 export const managedStorePort = 7651;
+/** All networks, endpoints and services of a big cluster are some 200 MB. */
+const memory = '1gb';
+const lookMs = 1000;
+const manager = 'warren';
 
 /**
- * A Redis of our own for clusters that have none: the distribution's redis-server with our configuration, append-only,
- * behind a password, a daemon that outlives the agent. The answer is its URL.
+ * A Redis of our own for clusters that have none: the distribution's redis-server with our configuration, a daemon that
+ * outlives the agent. TLS only, for hosts with a certificate of the cluster's CA; a user for every node (store/users.ts);
+ * append-only; full is an error, never an eviction. REQUIRES: the host's certificate. The answer is its URL.
  */
 export async function startManagedStore(paths: Paths, address: Ip): Promise<string> {
-  const dir = join(paths.stateDir, 'redis');
-  const file = join(dir, 'redis.conf');
-  const password = existsSync(file) ? passwordIn(file) : randomBytes(24).toString('base64url');
+  const dir = folderOf(paths);
+  const pki = pkiPaths(paths.stateDir);
+  const [conf, users, secret] = ['redis.conf', 'users.acl', 'password'].map((name) => join(dir, name)) as [
+    string,
+    string,
+    string,
+  ];
   mkdirSync(dir, { recursive: true, mode: 0o700 });
+  const password = existsSync(secret) ? readFileSync(secret, 'utf8') : randomBytes(24).toString('base64url');
+  const hash = createHash('sha256').update(password).digest('hex');
+  writePrivate(secret, password);
+  if (!existsSync(users)) writePrivate(users, `user default off\nuser ${manager} on #${hash} ~* &* +@all\n`);
   const lines = [
     `bind 127.0.0.1 ${address}`,
-    `port ${managedStorePort}`,
+    'port 0',
+    `tls-port ${managedStorePort}`,
+    `tls-cert-file ${pki.certificate}`,
+    `tls-key-file ${pki.key}`,
+    `tls-ca-cert-file ${pki.caCertificate}`,
+    'tls-auth-clients yes',
     'daemonize yes',
     `pidfile ${join(dir, 'redis.pid')}`,
     `logfile ${join(dir, 'redis.log')}`,
     `dir ${dir}`,
     'appendonly yes',
-    `requirepass ${password}`,
+    `maxmemory ${memory}`,
+    'maxmemory-policy noeviction',
+    `aclfile ${users}`,
   ];
-  writePrivate(file, `${lines.join('\n')}\n`);
+  writePrivate(conf, `${lines.join('\n')}\n`);
+  await runRedis(dir);
+  const host = familyOf(address) === 6 ? `[${address}]` : address;
+  return `rediss://${manager}:${password}@${host}:${managedStorePort}`;
+}
+
+/** Starts it again whenever it is not there. Returns what ends that; the store goes on. */
+export function watchManagedStore(paths: Paths, log: Log): () => void {
+  let busy = false;
+  const timer = setInterval(async () => {
+    if (busy || running(paths)) return;
+    busy = true;
+    try {
+      await runRedis(folderOf(paths));
+      log.warn('the cluster’s store had ended; it runs again');
+    } catch (error) {
+      log.warn('the cluster’s store does not run', { error: (error as Error).message });
+    } finally {
+      busy = false;
+    }
+  }, lookMs);
+  return () => clearInterval(timer);
+}
+
+async function runRedis(dir: string): Promise<void> {
   try {
-    await run('redis-server', [file]);
+    await run('redis-server', [join(dir, 'redis.conf')]);
   } catch (error) {
     const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
     throw new WarrenError(
@@ -46,19 +92,24 @@ export async function startManagedStore(paths: Paths, address: Ip): Promise<stri
         : `see ${join(dir, 'redis.log')}`,
     );
   }
-  const host = familyOf(address) === 6 ? `[${address}]` : address;
-  return `redis://:${password}@${host}:${managedStorePort}`;
 }
 
 /** Ends it, and with `forget` removes its data too. Only the process our pid file names, and only if it is a redis-server. */
 export async function stopManagedStore(paths: Paths, forget: boolean): Promise<void> {
-  const dir = join(paths.stateDir, 'redis');
-  const pid = existsSync(join(dir, 'redis.pid')) ? Number(readFileSync(join(dir, 'redis.pid'), 'utf8')) : 0;
-  if (pid > 1 && isRedis(pid)) {
+  const pid = running(paths);
+  if (pid) {
     process.kill(pid, 'SIGTERM');
     for (let tries = 0; isRedis(pid) && tries < 500; tries++) await new Promise((resolve) => setTimeout(resolve, 10));
   }
-  if (forget) rmSync(dir, { recursive: true, force: true });
+  if (forget) rmSync(folderOf(paths), { recursive: true, force: true });
+}
+
+const folderOf = (paths: Paths): string => join(paths.stateDir, 'redis');
+
+function running(paths: Paths): number | undefined {
+  const file = join(folderOf(paths), 'redis.pid');
+  const pid = existsSync(file) ? Number(readFileSync(file, 'utf8')) : 0;
+  return pid > 1 && isRedis(pid) ? pid : undefined;
 }
 
 function isRedis(pid: number): boolean {
@@ -67,8 +118,4 @@ function isRedis(pid: number): boolean {
   } catch {
     return false;
   }
-}
-
-function passwordIn(file: string): string {
-  return /^requirepass (\S+)$/m.exec(readFileSync(file, 'utf8'))?.[1] ?? randomBytes(24).toString('base64url');
 }

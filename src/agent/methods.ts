@@ -118,9 +118,20 @@ export function methodsOf(agent: Agent): Readonly<Record<string, Method>> {
       const node = await unlessAbsent(params, async () => findNode(await fresh(), text(params, 'node')));
       if (!node) return { removed: [] };
       await removeNode(store, view(), agent.config.node.id, node, params.force === true);
+      await agent.office.removed(node.id);
       await mirror.refresh();
       return { removed: [node.id] };
     },
+    /** For a host that shall join; `ttl` in seconds. */
+    'token.issue': async ({ role, ttl, uses, rotate }) => ({
+      token: await agent.office.admission.token(role === 'manager' ? 'manager' : 'worker', {
+        ttlMs: typeof ttl === 'number' ? ttl * 1000 : undefined,
+        uses: typeof uses === 'number' ? uses : undefined,
+        rotate: rotate === true,
+      }),
+      role: role === 'manager' ? 'manager' : 'worker',
+      join: `${agent.config.advertise}`,
+    }),
     /** A person has compared fingerprints: the identity the node has now is the one it is held to from here on. */
     'node.trust': async (params) => {
       agent.self;

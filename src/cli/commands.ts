@@ -12,6 +12,12 @@ const verb = (path: string, describe: string, load: Loader) => ({
 export const commands = [
   verb('init', 'make a cluster, or add this host to one', () => import('./commands/init.ts')),
   verb(
+    'join <token> <manager>',
+    'make this host a member: HOST[:PORT] of a manager',
+    () => import('./commands/join.ts'),
+  ),
+  verb('token [role]', 'what another host joins by: worker or manager', () => import('./commands/token.ts')),
+  verb(
     'leave',
     'take this host out of its cluster, and everything of warren off it',
     () => import('./commands/leave.ts'),

@@ -7,6 +7,8 @@ import { runScript } from './lua.ts';
 import type { Target } from './url.ts';
 
 export type Client = Redis | Cluster;
+/** PEM, for `rediss:`: whom to believe, and who we are. Without `ca` the system's CAs count. */
+export type Tls = { ca?: string; cert?: string; key?: string };
 
 /** How long a call waits for a store that has just gone away, and for an answer. */
 const patienceMs = 3000;
@@ -18,6 +20,8 @@ const patienceMs = 3000;
 export class Connection {
   readonly place: Place;
   readonly #target: Target;
+  /** Asked at every connection: certificates are renewed. */
+  readonly #tls: () => Tls;
   readonly #listeners = new Set<(connected: boolean) => void>();
   readonly #waiting = new Set<() => void>();
   #client: Client | undefined;
@@ -28,8 +32,9 @@ export class Connection {
   /** Since when nothing has worked; undefined before the first attempt and while connected. */
   #downSince: number | undefined;
 
-  constructor(target: Target) {
+  constructor(target: Target, tls: () => Tls = () => ({})) {
     this.#target = target;
+    this.#tls = tls;
     this.place = { url: target.url, secrets: target.secrets };
   }
 
@@ -168,7 +173,7 @@ export class Connection {
       db,
       ...(username ? { username } : {}),
       ...(password ? { password } : {}),
-      ...(tls ? { tls: {} } : {}),
+      ...(tls ? { tls: this.#tls() } : {}),
     } satisfies RedisOptions;
     if (kind === 'cluster') {
       return new Redis.Cluster([...hosts], {

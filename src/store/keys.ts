@@ -47,6 +47,8 @@ export function registryKeys(cluster: string) {
     purges: key('purges'),
     /** sorted set of removed nodes and networks by the second: no offer after lost writes brings them back */
     removed: key('removed'),
+    /** hash token id -> `ROLE ENDS USES`, `standing:ROLE` -> token id. Workers' users of the store may not touch it */
+    tokens: key('tokens'),
   };
 }
 

@@ -5,7 +5,7 @@ import type { Facts } from '../model/node.ts';
 import type { Service } from '../model/service.ts';
 import type { Revision } from '../model/view.ts';
 import * as announcements from './announcements.ts';
-import { Connection } from './connection.ts';
+import { Connection, type Tls } from './connection.ts';
 import * as endpoints from './endpoints.ts';
 import { announcedMessage, isScope } from './keys.ts';
 import * as networks from './networks.ts';
@@ -23,15 +23,20 @@ import type {
   ServiceWish,
   Serving,
   Store,
+  TokenWish,
   Written,
 } from './store.ts';
+import * as tokens from './tokens.ts';
 import { parseStoreUrl } from './url.ts';
+import * as users from './users.ts';
 
 /** Something that keeps its text out of logs. */
 export type SecretLike = { reveal(): string };
 export type StoreOptions = {
   /** How long a freed address rests before it is given out again. */
   cooldownMs?: number;
+  /** For `rediss:`. */
+  tls?: (() => Tls) | undefined;
 };
 
 /** Connects at the first call, and for ever again. The URL's forms are in url.ts. */
@@ -49,8 +54,8 @@ class RedisStore implements Store {
   #wake: Set<(message: string) => void> | undefined;
   readonly #again = new Set<(connected: boolean) => void>();
 
-  constructor(url: string, cluster: string, { cooldownMs = 30_000 }: StoreOptions) {
-    this.#connection = new Connection(parseStoreUrl(url));
+  constructor(url: string, cluster: string, { cooldownMs = 30_000, tls }: StoreOptions) {
+    this.#connection = new Connection(parseStoreUrl(url), tls);
     this.#session = new Session(this.#connection, cluster);
     this.#cooldownMs = cooldownMs;
     this.url = this.#connection.place.url;
@@ -99,6 +104,26 @@ class RedisStore implements Store {
 
   leases() {
     return nodes.leases(this.#session);
+  }
+
+  tokenIssue(wish: TokenWish) {
+    return tokens.tokenIssue(this.#session, wish);
+  }
+
+  tokenTake(id: string, role: 'worker' | 'manager') {
+    return tokens.tokenTake(this.#session, id, role);
+  }
+
+  userGrant(node: NodeId, role: 'worker' | 'manager', password: string) {
+    return users.userGrant(this.#session, node, role, password);
+  }
+
+  tlsReload(certificate: string, key: string) {
+    return users.tlsReload(this.#session, certificate, key);
+  }
+
+  userRevoke(node: NodeId) {
+    return users.userRevoke(this.#session, node);
   }
 
   announcementsTo(node: NodeId) {

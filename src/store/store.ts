@@ -108,6 +108,19 @@ export type Conflict = {
   holder: string;
 };
 
+export type TokenWish = {
+  /** Used unless there is a standing one already. */
+  id: string;
+  role: 'worker' | 'manager';
+  /** Milliseconds until it ends; undefined: never. */
+  ttlMs?: number | undefined;
+  /** How many hosts may join by it; undefined: any number. */
+  uses?: number | undefined;
+  /** The former standing token of that role counts no more. */
+  rotate?: boolean | undefined;
+};
+export type TokenVerdict = 'ok' | 'token_unknown' | 'token_expired' | 'token_used';
+
 /**
  * Shared state. Every mutation is one script (scripts/*.lua), harmless when run twice; every failure is a WarrenError:
  * store_unreachable, store_auth, store_readonly, store_schema, or what the script found (name_taken, subnet_overlap, …).
@@ -140,6 +153,18 @@ export interface Store {
   /** Extends the lease; stale_epoch when a newer agent took over. */
   nodeRenew(id: NodeId, epoch: number, leaseMs: number): Promise<void>;
   leases(): Promise<readonly Lease[]>;
+
+  // who may join, and what of the store a node may use
+  /** The id of a join token that counts from now on. */
+  tokenIssue(wish: TokenWish): Promise<string>;
+  /** Counts one use. */
+  tokenTake(id: string, role: Node['role']): Promise<TokenVerdict>;
+  /** The node's user of the store, with just what its role needs; the answer is its name. Again: another password. */
+  userGrant(node: NodeId, role: Node['role'], password: string): Promise<string>;
+  /** Its connections end at once. */
+  userRevoke(node: NodeId): Promise<void>;
+  /** A store of our own, with a new certificate in these files. */
+  tlsReload(certificate: string, key: string): Promise<void>;
 
   // announcements (registry slot): no part of any revision, as they prove themselves and pairs say them again
   /** What others have announced to the node, by sender. */

@@ -26,12 +26,14 @@ before(async () => {
   await first.init('--advertise fd77::1');
   const [, url = ''] = /^store: (\S+)$/m.exec(await first.guest.ok('cat /etc/warren/config.yaml')) ?? [];
   assert.match(url, /@\[fd77::1\]:7651$/);
-  await second.guest.write('/tmp/store', url, '600');
-  const wrong = await second.warren('init --store-file /tmp/store --advertise 10.77.0.2');
+  await first.startAgent('--resync 0');
+  const { token } = await first.json<{ token: string }>('token worker');
+  await second.guest.write('/tmp/token', token, '600');
+  const wrong = await second.warren('join @ [fd77::1]:7650 --token-file /tmp/token --advertise 10.77.0.2');
   assert.equal(wrong.code, 2);
   assert.match(wrong.stderr, /runs over IPv6.*fd77::2/);
-  await second.init('--store-file /tmp/store --advertise fd77::2');
-  for (const host of hosts()) await host.startAgent('--resync 0');
+  await second.guest.ok('warren join - fd77::1 </tmp/token');
+  await second.startAgent('--resync 0');
   await first.json('network create app --subnet 10.9.0.0/16 --subnet fd09::/64');
   for (const host of hosts()) endpoints.push(await host.attach('app', `${host.name}1`));
 });

@@ -7,6 +7,7 @@ import { show } from '../output.ts';
 import { requireRoot } from '../root.ts';
 import { encapOption, oneOf } from '../setting.ts';
 import { fields } from '../table.ts';
+import { joinLine } from './token.ts';
 
 export default command({
   options: (yargs) =>
@@ -52,17 +53,15 @@ export default command({
       args,
       { node: result.node, cluster: result.cluster },
       (shown) =>
-        `${fields({ node: shown.node.name, address: shown.node.address, cluster: shown.cluster.name, store: result.store })}\n\n${next(result.cluster.created)}`,
+        `${fields({ node: shown.node.name, address: shown.node.address, cluster: shown.cluster.name, store: result.store })}\n\n${next(result)}`,
     );
     return 0;
   },
 });
 
-function next(created: boolean): string {
-  const more = created
-    ? 'on every other host: warren init --store-file FILE (the store’s URL is in the config file here)\n'
-    : '';
-  return `${more}next: warren agent   (in the foreground, or from your service manager)`;
+function next({ token, node }: { token?: string; node: { address: string } }): string {
+  const more = token ? `\nthen ${joinLine(token, node.address)}` : '';
+  return `next: warren agent   (in the foreground, or from your service manager)${more}`;
 }
 
 /** From a file, stdin or the environment; a password on the command line is in everybody's process list. */

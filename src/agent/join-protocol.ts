@@ -1,0 +1,46 @@
+import * as z from 'zod';
+import { idPattern } from '../model/id.ts';
+import { roles } from '../pki/token.ts';
+
+/*
+ * How a host becomes a member: HTTPS on a manager's port 7650, JSON both ways. The host knows the CA by its fingerprint,
+ * which is in the token; the manager knows the host by the token's secret, and later by the key in its certificate.
+ *   POST /v1/join    JoinRequest  → Joined
+ *   POST /v1/renew   RenewRequest → { certificate }
+ * Refused: status 400 (malformed) or 403, and an error as on the agent's socket.
+ */
+export const joinPort = 7650;
+export const bodyLimit = 64 * 1024;
+
+const pem = z.string().max(8192);
+export const joinRequest = z.strictObject({
+  token: z.string().max(256),
+  node: z.string().regex(idPattern),
+  /** PKCS #10. */
+  request: pem,
+  addresses: z.array(z.union([z.ipv4(), z.ipv6()])).max(8),
+});
+export type JoinRequest = z.output<typeof joinRequest>;
+
+export const joined = z.strictObject({
+  cluster: z.string(),
+  role: z.enum(roles),
+  dataPort: z.number(),
+  ca: pem,
+  /** For managers only. */
+  caKey: pem.optional(),
+  certificate: pem,
+  /** With this node's own user, where the store is the cluster's own. */
+  store: z.string(),
+  storeUsers: z.boolean(),
+});
+export type Joined = z.output<typeof joined>;
+
+export const renewRequest = z.strictObject({
+  /** The last certificate, expired or not: it says who asks, and the request's signature that it has the key. */
+  certificate: pem,
+  request: pem,
+  addresses: z.array(z.union([z.ipv4(), z.ipv6()])).max(8),
+});
+export type RenewRequest = z.output<typeof renewRequest>;
+export const renewed = z.strictObject({ certificate: pem });

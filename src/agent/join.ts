@@ -1,0 +1,78 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { WarrenError } from '../model/error.ts';
+import { newId } from '../model/id.ts';
+import { parseName } from '../model/parse.ts';
+import { derOf, newRequest } from '../pki/certificate.ts';
+import { fingerprintOf, parseToken } from '../pki/token.ts';
+import { type Config, type Paths, readConfig, readSettings } from './config.ts';
+import { resolvePlace } from './facts.ts';
+import { type InitOptions, type InitResult, initHost, registerHost } from './init.ts';
+import { joined } from './join-protocol.ts';
+import { askManager, meetManager, parseManager } from './manager-client.ts';
+import { pkiPaths, removePki, tlsOf, writePki } from './pki-files.ts';
+
+export type JoinOptions = Pick<InitOptions, 'advertise' | 'local' | 'name' | 'encap'>;
+
+/**
+ * This host becomes a member of the cluster a token is of: a manager signs a certificate for its key and tells it the store.
+ * What is already in that cluster stays as it is; a failure leaves nothing here.
+ */
+export async function joinHost(
+  tokenText: string,
+  managerText: string,
+  given: JoinOptions,
+  paths: Paths,
+): Promise<InitResult> {
+  const token = parseToken(tokenText);
+  const manager = parseManager(managerText);
+  const pki = pkiPaths(paths.stateDir);
+  const before = readConfig(paths.config);
+  if (before) return again(before, token.fingerprint, given, paths);
+  const options = { ...readSettings(paths.config), ...given };
+  const name = parseName(options.name ?? hostname().split('.')[0] ?? 'node', 'node name');
+  const { ca, address } = await meetManager(manager, token.fingerprint);
+  const place = resolvePlace(options.advertise ?? address, options.local);
+  const id = newId<'node'>();
+  const { request, key } = await newRequest(id);
+  const addresses = [...new Set([place.underlay, place.local])];
+  const told = await askManager(
+    manager,
+    ca,
+    '/v1/join',
+    { token: tokenText.trim(), node: id, request, addresses },
+    joined,
+  );
+  writePki(pki, { ca, caKey: told.caKey, certificate: told.certificate, key });
+  try {
+    return await registerHost({
+      ...{ settings: options, id, name, place, url: told.store, paths, encap: options.encap, invited: true },
+      ...{ cluster: told.cluster, role: told.role, storeUsers: told.storeUsers, managed: false },
+      storeTls: told.storeUsers ? tlsOf(pki) : options.storeTls,
+    });
+  } catch (error) {
+    removePki(pki);
+    throw error;
+  }
+}
+
+/** Again with a token of the same cluster is no change; with one of another it is a conflict. */
+async function again(
+  { node, cluster }: Config,
+  fingerprint: string,
+  given: JoinOptions,
+  paths: Paths,
+): Promise<InitResult> {
+  if (knownFingerprint(paths) === fingerprint) return initHost(given, paths);
+  throw new WarrenError(
+    'already_initialized',
+    `this host is in another cluster, "${cluster}", as "${node.name}" (${paths.config})`,
+    'leave first: warren leave',
+  );
+}
+
+/** undefined: this host was added without a token, by the store's URL. */
+function knownFingerprint(paths: Paths): string | undefined {
+  const { caCertificate } = pkiPaths(paths.stateDir);
+  return existsSync(caCertificate) ? fingerprintOf(derOf(readFileSync(caCertificate, 'utf8'))) : undefined;
+}

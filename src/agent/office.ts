@@ -1,0 +1,104 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { WarrenError } from '../model/error.ts';
+import type { NodeId } from '../model/id.ts';
+import type { Ip } from '../model/ip.ts';
+import type { View } from '../model/view.ts';
+import type { Store } from '../store/store.ts';
+import { Admission } from './admission.ts';
+import type { Config, Paths } from './config.ts';
+import { JoinApi } from './join-api.ts';
+import type { Log } from './log.ts';
+import { watchManagedStore } from './managed-store.ts';
+import { pkiPaths, readCa } from './pki-files.ts';
+import { Renewal } from './renewal.ts';
+
+const retryMs = 2000;
+
+/**
+ * What a host does for its cluster's membership besides its own part in it: managers let others join, the one with the
+ * store keeps it running, and every host keeps its certificate young.
+ */
+export class Office {
+  readonly #pki;
+  readonly #config: Config;
+  readonly #store: Store;
+  readonly #log: Log;
+  readonly #renewal: Renewal | undefined;
+  readonly #admission: Admission | undefined;
+  readonly #unwatchStore: (() => void) | undefined;
+  #api: JoinApi | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(config: Config, paths: Paths, store: Store, view: () => View | undefined, log: Log) {
+    this.#pki = pkiPaths(paths.stateDir);
+    this.#config = config;
+    this.#store = store;
+    this.#log = log;
+    const ca = config.role === 'manager' ? readCa(this.#pki) : undefined;
+    if (config.managedStore) this.#unwatchStore = watchManagedStore(paths, log);
+    if (existsSync(this.#pki.certificate))
+      this.#renewal = new Renewal(
+        this.#pki,
+        config,
+        () => view()?.nodes.values() ?? [],
+        () => this.#renewed(),
+        log,
+      );
+    if (ca) this.#admission = new Admission(ca, store, config, () => known(view()), log);
+  }
+
+  /** A certificate that expired while this host was off first: without it there is no store. */
+  async open(address: Ip): Promise<void> {
+    await this.#renewal?.look();
+    await this.#listen(address);
+  }
+
+  stop(): void {
+    this.#closed = true;
+    clearTimeout(this.#retry);
+    this.#renewal?.stop();
+    this.#unwatchStore?.();
+    this.#api?.close();
+  }
+
+  /** Throws where this host may let nobody in. */
+  get admission(): Admission {
+    if (this.#admission) return this.#admission;
+    throw new WarrenError(
+      'not_a_manager',
+      'this host has not the key of the cluster’s CA: only managers make join tokens',
+      'ask one: warren node ls shows them',
+    );
+  }
+
+  /** A host that was removed may use the store no more. */
+  async removed(node: NodeId): Promise<void> {
+    if (this.#config.storeUsers && this.#config.role === 'manager') await this.#store.userRevoke(node);
+  }
+
+  async #listen(address: Ip): Promise<void> {
+    const ca = readCa(this.#pki);
+    if (!this.#admission || !ca || this.#closed) return;
+    try {
+      this.#api = await JoinApi.listen(address, this.#pki, ca, this.#admission.routes, this.#log);
+    } catch (error) {
+      this.#log.warn('nobody can join by this host', { error: (error as Error).message });
+      this.#retry = setTimeout(() => void this.#listen(address), retryMs);
+    }
+  }
+
+  #renewed(): void {
+    const { certificate, key, caCertificate } = this.#pki;
+    this.#api?.use(readFileSync(certificate, 'utf8') + readFileSync(caCertificate, 'utf8'), readFileSync(key, 'utf8'));
+    if (!this.#config.managedStore) return;
+    this.#store
+      .tlsReload(certificate, key)
+      .catch((error) => this.#log.warn('the store keeps its old certificate', { error: error.message }));
+  }
+}
+
+function known(view: View | undefined): View {
+  if (view) return view;
+  throw new WarrenError('store_unreachable', 'this manager has not reached the store yet', 'try again');
+}

@@ -1,0 +1,67 @@
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { derOf, type KeyPair, keyBytes, newCa, newRequest, sign } from '../pki/certificate.ts';
+import { type Role, tokenOf } from '../pki/token.ts';
+import { writePrivate } from './private-file.ts';
+
+/*
+ * STATE-DIR/pki/
+ *   ca.crt  node.crt  node.key     every host that joined, or made the cluster
+ *   ca.key                         managers only: whoever has it says who is in the cluster
+ */
+export type PkiPaths = Record<'folder' | 'caCertificate' | 'caKey' | 'certificate' | 'key', string>;
+
+export function pkiPaths(stateDir: string): PkiPaths {
+  const folder = join(stateDir, 'pki');
+  const [caCertificate = '', caKey = '', certificate = '', key = ''] = ['ca.crt', 'ca.key', 'node.crt', 'node.key'].map(
+    (name) => join(folder, name),
+  );
+  return { folder, caCertificate, caKey, certificate, key };
+}
+
+/** The cluster's CA, where this host has its key. */
+export function readCa({ caCertificate, caKey }: PkiPaths): KeyPair | undefined {
+  return existsSync(caKey)
+    ? { certificate: readFileSync(caCertificate, 'utf8'), key: readFileSync(caKey, 'utf8') }
+    : undefined;
+}
+
+/** Where a cluster begins: its CA, and a certificate for the first manager. What is there already stays. */
+export async function makePki(
+  paths: PkiPaths,
+  cluster: string,
+  node: string,
+  addresses: readonly string[],
+): Promise<KeyPair> {
+  const ca = readCa(paths) ?? (await newCa(cluster));
+  writePrivate(paths.caCertificate, ca.certificate);
+  writePrivate(paths.caKey, ca.key);
+  const known = existsSync(paths.key) ? readFileSync(paths.key, 'utf8') : undefined;
+  const { request, key } = await newRequest(node, known);
+  writePrivate(paths.key, key);
+  writePrivate(paths.certificate, await sign(ca, request, { node, role: 'manager', addresses }));
+  return ca;
+}
+
+/** What a joining host was given. */
+export function writePki(
+  paths: PkiPaths,
+  given: { ca: string; caKey?: string | undefined; certificate: string; key: string },
+): void {
+  writePrivate(paths.caCertificate, given.ca);
+  if (given.caKey !== undefined) writePrivate(paths.caKey, given.caKey);
+  writePrivate(paths.key, given.key);
+  writePrivate(paths.certificate, given.certificate);
+}
+
+/** For a store of our own: it and its clients know each other by the cluster's CA. */
+export const tlsOf = ({ caCertificate, certificate, key }: PkiPaths): { ca: string; cert: string; key: string } => ({
+  ca: caCertificate,
+  cert: certificate,
+  key,
+});
+
+export const removePki = ({ folder }: PkiPaths): void => rmSync(folder, { recursive: true, force: true });
+
+export const tokenText = (ca: KeyPair, role: Role, id: string): string =>
+  tokenOf(role, id, { certificate: derOf(ca.certificate), key: keyBytes(ca.key) });

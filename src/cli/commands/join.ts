@@ -1,0 +1,69 @@
+import { readFileSync } from 'node:fs';
+import { encapSettings } from '../../keys/encap.ts';
+import { WarrenError } from '../../model/error.ts';
+import { given } from '../ask.ts';
+import { command } from '../command.ts';
+import { show } from '../output.ts';
+import { requireRoot } from '../root.ts';
+import { encapOption, oneOf } from '../setting.ts';
+import { fields } from '../table.ts';
+
+export default command({
+  options: (yargs) =>
+    yargs
+      .positional('token', {
+        type: 'string',
+        demandOption: true,
+        describe: 'the join token; - to read it from stdin, @ from --token-file or WARREN_TOKEN',
+      })
+      .positional('manager', { type: 'string', demandOption: true })
+      .option('token-file', { type: 'string', describe: 'a file that holds the token; write @ for TOKEN' })
+      .option('advertise', { type: 'string', describe: 'address or interface the other hosts reach this one by' })
+      .option('local', { type: 'string', describe: 'behind a NAT: this host’s own address or interface' })
+      .option('name', {
+        type: 'string',
+        describe: 'this host’s name in the cluster',
+        defaultDescription: 'its hostname',
+      })
+      .option('encap', encapOption),
+  run: async (args) => {
+    requireRoot();
+    const [{ joinHost }, { pathsOf }] = await Promise.all([
+      import('../../agent/join.ts'),
+      import('../../agent/config.ts'),
+    ]);
+    const { env } = process;
+    const options = given({
+      advertise: args.advertise ?? env.WARREN_ADVERTISE,
+      local: args.local ?? env.WARREN_LOCAL,
+      name: args.name ?? env.WARREN_NAME,
+      encap: args.encap ?? oneOf(encapSettings, 'WARREN_ENCAP'),
+    });
+    const result = await joinHost(tokenOf(args), args.manager, options, pathsOf(args));
+    show(
+      args,
+      { node: result.node, cluster: result.cluster },
+      ({ node, cluster }) =>
+        `${fields({ node: node.name, address: node.address, cluster: cluster.name, store: result.store })}\n\nnext: warren agent   (in the foreground, or from your service manager)`,
+    );
+    return 0;
+  },
+});
+
+function tokenOf({ token, tokenFile }: { token: string; tokenFile?: string | undefined }): string {
+  // yargs makes a lone - empty.
+  if (token === '-' || token === '') return read('/dev/stdin', 0);
+  if (tokenFile !== undefined) return read(tokenFile, tokenFile);
+  if (token !== '@') return token;
+  const named = process.env.WARREN_TOKEN;
+  if (named) return named;
+  throw new WarrenError('invalid_input', 'no join token', 'give it by - (stdin), --token-file FILE or WARREN_TOKEN');
+}
+
+function read(what: string, path: string | number): string {
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch (error) {
+    throw new WarrenError('invalid_input', `cannot read the join token from ${what}: ${(error as Error).message}`);
+  }
+}

@@ -1,0 +1,62 @@
+import { createHash, createHmac, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto';
+import { WarrenError } from '../model/error.ts';
+import { invalid } from '../model/parse.ts';
+
+/*
+ * A join token, in base32 (RFC 4648, lower case, no padding):
+ *   warren1-ROLE-ID-FINGERPRINT-SECRET
+ *     ID           40 bits: which entry of the store says whether it still counts
+ *     FINGERPRINT  SHA-256 of the cluster CA's certificate (DER): whom the joining host may talk to
+ *     SECRET       first 128 bits of HMAC-SHA256(HKDF(CA's private key), ROLE-ID)
+ * Every manager can make the secret again from the CA's key and an id, so neither the store nor a file holds one.
+ */
+export const roles = ['worker', 'manager'] as const;
+export type Role = (typeof roles)[number];
+export type Token = { readonly role: Role; readonly id: string; readonly fingerprint: string; readonly secret: string };
+
+const shape = /^warren1-(worker|manager)-([a-z2-7]{8})-([a-z2-7]{52})-([a-z2-7]{26})$/;
+
+export const newTokenId = (): string => base32(randomBytes(5));
+
+/** `caKey`: PKCS #8, DER. */
+export function tokenOf(role: Role, id: string, ca: { certificate: Uint8Array; key: Uint8Array }): string {
+  return ['warren1', role, id, fingerprintOf(ca.certificate), secretOf(role, id, ca.key)].join('-');
+}
+
+export function parseToken(text: string): Token {
+  const match = shape.exec(text.trim());
+  // The text stays out of the message: it is a secret.
+  if (!match) throw invalid('that is no join token; on a manager, warren token prints one');
+  const [, role, id = '', fingerprint = '', secret = ''] = match;
+  return { role: role as Role, id, fingerprint, secret };
+}
+
+/** Throws unless this cluster made the token. Whether it still counts, the store says. */
+export function verifyToken(token: Token, caKey: Uint8Array): void {
+  const expected = Buffer.from(secretOf(token.role, token.id, caKey));
+  const given = Buffer.from(token.secret);
+  if (given.length === expected.length && timingSafeEqual(given, expected)) return;
+  throw refused('is not one of this cluster');
+}
+
+export function refused(why: string): WarrenError {
+  return new WarrenError('token_refused', `the join token ${why}`, 'on a manager: warren token');
+}
+
+export const fingerprintOf = (certificate: Uint8Array): string =>
+  base32(createHash('sha256').update(certificate).digest());
+
+function secretOf(role: Role, id: string, caKey: Uint8Array): string {
+  const key = Buffer.from(hkdfSync('sha256', caKey, '', 'warren join token', 32));
+  return base32(createHmac('sha256', key).update(`${role}-${id}`).digest().subarray(0, 16));
+}
+
+function base32(bytes: Uint8Array): string {
+  const alphabet = 'abcdefghijklmnopqrstuvwxyz234567';
+  let [text, bits, value] = ['', 0, 0];
+  for (const byte of bytes) {
+    value = ((value << 8) | byte) & 0xffff;
+    for (bits += 8; bits >= 5; bits -= 5) text += alphabet[(value >> (bits - 5)) & 31];
+  }
+  return bits > 0 ? text + alphabet[(value << (5 - bits)) & 31] : text;
+}

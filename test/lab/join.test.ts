@@ -1,0 +1,181 @@
+/**
+ * A cluster from nothing: one host makes it, with a store of its own; others join by a token. And who must stay outside.
+ *
+ *   a  warren init                 its Redis: TLS, a user for every node
+ *   b  warren join TOKEN a         worker
+ *   c  warren join TOKEN a         manager
+ *   d  a stranger
+ */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { EndpointJson, NodeJson } from '../../src/control/present.ts';
+import { Host } from '../support/cluster.ts';
+import { waitFor } from '../support/wait.ts';
+import { Lab } from './lab.ts';
+
+let lab: Lab;
+let hosts: Host[] = [];
+const [a, b, c, d] = [0, 1, 2, 3].map((i) => () => hosts[i] as Host) as [
+  () => Host,
+  () => Host,
+  () => Host,
+  () => Host,
+];
+const pki = '/var/lib/warren/pki';
+
+before(async () => {
+  lab = await Lab.start({ guests: 4 });
+  hosts = lab.all.map((guest) => new Host(guest));
+});
+after(() => lab?.stop());
+
+async function token(options = 'worker'): Promise<string> {
+  return (await a().json<{ token: string }>(`token ${options}`)).token;
+}
+
+async function join(host: Host, text: string, at = 'a', options = ''): ReturnType<Host['warren']> {
+  await host.guest.write('/tmp/token', text, '600');
+  return host.guest.run(`warren join - ${at} ${options} --json </tmp/token`);
+}
+
+/** What a host does to its store with its own credentials, by Redis's own client. */
+async function redis(host: Host, command: string): Promise<string> {
+  const [, user = '', password = '', address = ''] =
+    /^store: rediss:\/\/([^:]+):([^@]+)@([\d.]+):7651$/m.exec(await host.guest.ok('cat /etc/warren/config.yaml')) ?? [];
+  const tls = `--tls --cacert ${pki}/ca.crt --cert ${pki}/node.crt --key ${pki}/node.key`;
+  const { stdout, stderr } = await host.guest.run(`redis-cli ${tls} -h ${address} -p 7651 --user ${user} ${command}`, {
+    env: { REDISCLI_AUTH: password },
+  });
+  return `${stdout}${stderr}`.trim();
+}
+
+test('init, two joins, and everybody reaches everybody, encrypted', async () => {
+  const began = performance.now();
+  const init = await a().guest.ok('warren init');
+  assert.match(init, /warren join - 10\.77\.0\.1 <<< warren1-worker-/);
+  await a().startAgent();
+  assert.ok(init.includes(await token()), 'init shows the token that counts');
+  const worker = await join(b(), await token());
+  assert.equal(worker.code, 0, worker.stderr + worker.stdout);
+  const manager = await join(c(), await token('manager'), 'a:7650');
+  assert.equal(manager.code, 0, manager.stderr + manager.stdout);
+  await Promise.all([b().startAgent(), c().startAgent()]);
+  const nodes = await b().json<NodeJson[]>('node ls');
+  assert.deepEqual(
+    nodes.map(({ name, role, address }) => [name, role, address]),
+    [
+      ['a', 'manager', '10.77.0.1'],
+      ['b', 'worker', '10.77.0.2'],
+      ['c', 'manager', '10.77.0.3'],
+    ],
+  );
+  // A worker may make networks, as everybody with a root shell may.
+  await b().json('network create app --subnet 10.9.0.0/16');
+  const members = hosts.slice(0, 3);
+  const endpoints = await Promise.all(members.map((host) => host.attach('app', `${host.name}1`)));
+  for (const host of members)
+    for (const { addresses } of endpoints as EndpointJson[]) {
+      const ping = await host.inside(`${host.name}1`, `ping -n -c1 -W2 ${addresses[0]}`);
+      assert.equal(ping.code, 0, `${host.name} → ${addresses[0]}: ${ping.stdout}`);
+    }
+  console.log(`${((performance.now() - began) / 1000).toFixed(1)} s from nothing to a full mesh of three`);
+});
+
+test('again is no change; the token of another cluster is a conflict', async () => {
+  const before = await b().guest.ok('cat /etc/warren/config.yaml');
+  assert.equal((await join(b(), await token())).code, 0);
+  assert.equal(await b().guest.ok('cat /etc/warren/config.yaml'), before);
+  const [, role, id, , secret] = (await token()).split('-');
+  const foreign = ['warren1', role, id, 'a'.repeat(52), secret].join('-');
+  const conflict = await join(b(), foreign);
+  assert.deepEqual([conflict.code, JSON.parse(conflict.stdout).error.code], [4, 'already_initialized']);
+});
+
+test('secrets are where they belong: 0600 files, and neither in the store nor a log nor an argument', async () => {
+  const secret = (await token()).split('-').at(-1) ?? '';
+  const files = await a().guest.ok(
+    `find /var/lib/warren -name '*.key' -o -name password -o -name '*.acl' -o -name '*.conf' | xargs stat -c %a`,
+  );
+  assert.deepEqual([...new Set(files.trim().split('\n'))], ['600']);
+  assert.equal((await b().guest.run(`test -e ${pki}/ca.key`)).code, 1, 'a worker has not the CA’s key');
+  assert.equal((await c().guest.run(`test -e ${pki}/ca.key`)).code, 0, 'a manager has');
+  const text = await redis(a(), '--scan');
+  const key = text.split('\n').find((line) => line.endsWith(':tokens'));
+  assert.ok(key);
+  assert.ok(!(await redis(a(), `hgetall '${key}'`)).includes(secret));
+  for (const host of [a(), b()]) {
+    const said = await host.guest.ok(`cat /lab/${host.name}.agent; ps axww -o args`);
+    assert.ok(!said.includes(secret), host.name);
+  }
+});
+
+test('tokens that are forged, of another CA, rotated, used up or over are refused', async () => {
+  const refused = async (text: string, code: string, words: RegExp): Promise<void> => {
+    const { code: exit, stdout } = await join(d(), text);
+    const { error } = JSON.parse(stdout) as { error: { code: string; message: string } };
+    assert.deepEqual([exit, error.code], [4, code], stdout);
+    assert.match(error.message, words);
+    const left = await d().guest.run('ls /etc/warren/config.yaml /var/lib/warren/pki 2>/dev/null');
+    assert.equal(left.stdout, '', 'nothing is left of a join that failed');
+  };
+  const good = await token();
+  const [, role, id, fingerprint, secret = ''] = good.split('-');
+  await refused(
+    ['warren1', role, id, fingerprint, secret.replace(/./g, 'a')].join('-'),
+    'token_refused',
+    /not one of this/,
+  );
+  await refused(['warren1', 'manager', id, fingerprint, secret].join('-'), 'token_refused', /not one of this/);
+  await refused(['warren1', role, id, 'a'.repeat(52), secret].join('-'), 'wrong_ca', /another CA/);
+  const next = await token('worker --rotate');
+  assert.notEqual(next, good);
+  await refused(good, 'token_refused', /rotated/);
+  const brief = await token('worker --expires 1s');
+  await sleep(1100); // it is time itself that is waited for
+  await refused(brief, 'token_refused', /expired/);
+  const once = await token('worker --uses 1');
+  assert.equal((await join(d(), once)).code, 0);
+  await d().guest.ok('warren leave --force');
+  await refused(once, 'token_refused', /used up/);
+});
+
+test('a worker’s credentials are good for a worker’s work only; without a certificate there is not even a greeting', async () => {
+  const key = (await redis(a(), '--scan')).split('\n').find((line) => line.endsWith(':tokens'));
+  const attempts = [
+    ...['flushall', 'flushdb', 'swapdb 0 1', 'keys *', 'config get requirepass', 'acl list', 'acl setuser x on nopass'],
+    ...[
+      'monitor',
+      'shutdown nosave',
+      'debug sleep 0',
+      'replicaof 10.77.0.4 6379',
+      'save',
+      'script flush',
+      'client list',
+    ],
+    ...[`hgetall '${key}'`, `del '${key}'`, `eval 'return redis.call("HGETALL", KEYS[1])' 1 '${key}'`, 'set other 1'],
+  ];
+  for (const attempt of attempts)
+    assert.match(await redis(b(), attempt), /NOPERM|No permissions|ACL failure/i, attempt);
+  assert.match(await redis(b(), "hget 'warren:{default}:meta' name"), /default/);
+  const bare = await d().guest.run(
+    'redis-cli --tls --insecure -h 10.77.0.1 -p 7651 ping; redis-cli -h 10.77.0.1 -p 7651 ping',
+  );
+  assert.doesNotMatch(bare.stdout, /PONG/);
+});
+
+test('the store outlives the agent; killed, it is back with everything in it', async () => {
+  await a().killAgent();
+  assert.match(await redis(b(), 'ping'), /PONG/);
+  await a().startAgent();
+  await a().guest.ok('kill -9 $(pidof redis-server)');
+  await waitFor(async () => (await redis(b(), 'ping')) === 'PONG', { what: 'the store to be back' });
+  await b().settled();
+  assert.equal((await b().json<EndpointJson[]>('endpoint ls')).length, 3);
+});
+
+test('a host that is removed can use the store no more', async () => {
+  await c().stopAgent();
+  await a().guest.ok('warren node rm c --force');
+  assert.match(await redis(c(), 'ping'), /WRONGPASS|NOAUTH/);
+});
