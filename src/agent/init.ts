@@ -3,6 +3,7 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
+import { isDeepStrictEqual } from 'node:util';
 import { openKernel } from '../kernel/native.ts';
 import type { EncapSetting } from '../keys/encap.ts';
 import { WarrenError } from '../model/error.ts';
@@ -130,7 +131,7 @@ export async function registerHost(wish: Registration): Promise<InitResult> {
       managedStore: before?.managedStore ?? managed,
       storeUsers: wish.storeUsers,
     };
-    writeConfig(paths.config, config);
+    if (!isDeepStrictEqual(config, before)) writeConfig(paths.config, config);
     const ca = readCa(pki);
     return {
       node: { id: node.id, name, index: node.index, address: underlay },

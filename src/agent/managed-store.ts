@@ -79,9 +79,10 @@ export function watchManagedStore(paths: Paths, log: Log): () => void {
 
 async function runRedis(dir: string): Promise<void> {
   try {
-    await run('redis-server', [join(dir, 'redis.conf')]);
+    // What it writes, its users among it, is for nobody else's eyes either.
+    await run('sh', ['-c', 'umask 077; exec redis-server "$1"', 'sh', join(dir, 'redis.conf')]);
   } catch (error) {
-    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    const missing = (error as { code?: number | string }).code === 127;
     throw new WarrenError(
       'store_unreachable',
       missing

@@ -52,7 +52,7 @@ async function redis(host: Host, command: string): Promise<string> {
 
 test('init, two joins, and everybody reaches everybody, encrypted', async () => {
   const began = performance.now();
-  const init = await a().guest.ok('warren init');
+  const init = await a().guest.ok('warren init --advertise eth0');
   assert.match(init, /warren join - 10\.77\.0\.1 <<< warren1-worker-/);
   await a().startAgent();
   assert.ok(init.includes(await token()), 'init shows the token that counts');
@@ -143,7 +143,15 @@ test('tokens that are forged, of another CA, rotated, used up or over are refuse
 test('a worker’s credentials are good for a worker’s work only; without a certificate there is not even a greeting', async () => {
   const key = (await redis(a(), '--scan')).split('\n').find((line) => line.endsWith(':tokens'));
   const attempts = [
-    ...['flushall', 'flushdb', 'swapdb 0 1', 'keys *', 'config get requirepass', 'acl list', 'acl setuser x on nopass'],
+    ...[
+      'flushall',
+      'flushdb',
+      'swapdb 0 1',
+      "keys 'warren*'",
+      'config get requirepass',
+      'acl list',
+      'acl setuser x on nopass',
+    ],
     ...[
       'monitor',
       'shutdown nosave',
