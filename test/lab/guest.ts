@@ -117,7 +117,7 @@ export class Guest {
     const readOnly = 'd=$1; shift; mount --bind "$d" "$d"; mount -o remount,bind,ro /; exec "$@"';
     return [
       ...['setpriv', '--pdeathsig', 'KILL', '--', ...jail, 'sh', '-ec', readOnly, 'sh', lab.runDirectory],
-      ...[lab.kernel, `mem=${this.spec.memory}`, 'seccomp=on', `umid=${this.name}`, `uml_dir=${lab.uml}/`],
+      ...[lab.kernel, `mem=${this.spec.memory}`, 'seccomp=auto', `umid=${this.name}`, `uml_dir=${lab.uml}/`],
       ...['root=/dev/root', 'rootfstype=hostfs', 'rootflags=/', 'ro', `init=${here}/labinit`],
       ...['con=null', 'con0=null,fd:1', 'ssl=null', 'ssl0=fd:3', ...nics],
       ...[`lab_name=${this.name}`, `lab_share=${lab.share}`, `lab_agent=${lab.agent}`, `lab_project=${project}`],
