@@ -7,9 +7,12 @@
  *   d  a stranger
  */
 import assert from 'node:assert/strict';
+import { webcrypto, X509Certificate } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Pkcs10CertificateRequest, X509Certificate as X509, X509CertificateGenerator } from '@peculiar/x509';
 import type { EndpointJson, NodeJson } from '../../src/control/present.ts';
+import { type KeyPair, keyBytes, newRequest } from '../../src/pki/certificate.ts';
 import { Host } from '../support/cluster.ts';
 import { waitFor } from '../support/wait.ts';
 import { Lab } from './lab.ts';
@@ -182,8 +185,47 @@ test('the store outlives the agent; killed, it is back with everything in it', a
   assert.equal((await b().json<EndpointJson[]>('endpoint ls')).length, 3);
 });
 
+test('a host whose certificate expired while it was off comes back by its key', async () => {
+  await b().stopAgent();
+  const node = (await a().json<NodeJson[]>('node ls')).find(({ name }) => name === 'b')?.id ?? '';
+  const key = await b().guest.ok(`cat ${pki}/node.key`);
+  const ca = { certificate: await a().guest.ok(`cat ${pki}/ca.crt`), key: await a().guest.ok(`cat ${pki}/ca.key`) };
+  await b().guest.write(`${pki}/node.crt`, await expired(ca, key, node), '600');
+  assert.match(await redis(b(), 'ping'), /expired|Could not|closed|reset/i);
+  await b().startAgent();
+  assert.equal(await redis(b(), 'ping'), 'PONG');
+  assert.match(await b().guest.ok('cat /lab/b.agent'), /certificate is renewed/);
+});
+
+test('without that key nobody comes back by a member’s certificate', async () => {
+  const stolen = await b().guest.ok(`cat ${pki}/node.crt`);
+  const node = new X509Certificate(stolen).subject.replace(/^.*CN=/s, '');
+  const { request } = await newRequest(node);
+  await d().guest.write('/tmp/ask', JSON.stringify({ certificate: stolen, request, addresses: ['10.77.0.4'] }));
+  const answer = await d().guest.ok(
+    'curl -sk --tlsv1.3 --data-binary @/tmp/ask -w "%{http_code}" https://10.77.0.1:7650/v1/renew',
+  );
+  assert.match(answer, /no member’s certificate.*403$/s);
+});
+
 test('a host that is removed can use the store no more', async () => {
   await c().stopAgent();
   await a().guest.ok('warren node rm c --force');
   assert.match(await redis(c(), 'ping'), /WRONGPASS|NOAUTH/);
 });
+
+/** As the CA would have signed it for that key, a year ago. */
+async function expired(ca: KeyPair, key: string, node: string): Promise<string> {
+  const { request } = await newRequest(node, key);
+  const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+  const certificate = await X509CertificateGenerator.create({
+    subject: [{ O: ['worker'] }, { CN: [node] }],
+    issuer: new X509(ca.certificate).subject,
+    notBefore: new Date(Date.now() - 365 * 86_400_000),
+    notAfter: new Date(Date.now() - 275 * 86_400_000),
+    publicKey: new Pkcs10CertificateRequest(request).publicKey,
+    signingKey: await webcrypto.subtle.importKey('pkcs8', keyBytes(ca.key), algorithm, false, ['sign']),
+    signingAlgorithm: algorithm,
+  });
+  return `${certificate.toString('pem')}\n`;
+}
