@@ -103,7 +103,7 @@ export class Agent {
     this.office = new Office(config, paths, this.store, () => this.mirror.view, log);
     const boot = bootId();
     const wanted = new Wanted();
-    this.reconciler = new Reconciler(this.kernel, wanted, config.node.id, boot, () => this.down);
+    this.reconciler = new Reconciler(this.kernel, wanted, config.node.id, boot, () => this.resting);
     this.recovery = new Recovery(this.kernel, this.store, this.mirror, log, config.node.id, boot);
     this.queue = new Queue(
       (key) => this.#reconcile(key),
@@ -369,6 +369,12 @@ export class Agent {
   /** Nodes that this one finds dead. */
   get down(): ReadonlySet<NodeId> {
     return this.#health?.down ?? new Set();
+  }
+
+  /** Nodes whose backends get no new connections: dead ones, and those that a person drained. */
+  get resting(): ReadonlySet<NodeId> {
+    const drained = [...(this.mirror.view?.nodes.values() ?? [])].filter((node) => node.drained);
+    return drained.length === 0 ? this.down : new Set([...this.down, ...drained.map(({ id }) => id)]);
   }
 
   /** Does this node find that one dead? */

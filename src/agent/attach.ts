@@ -74,6 +74,7 @@ const outdated: ReadonlySet<ErrorCode> = new Set(['network_not_found', 'invalid_
 
 async function attachTo(deps: AttachDeps, network: Network, wish: AttachInput, signal: AbortSignal): Promise<Endpoint> {
   const { encryption, kernel, membership, reconciler, serial } = deps;
+  refuseDrained(deps);
   encryption.require(network);
   if (!network.encrypted && deps.self().local) throw clearBehindNat(network);
   const { ended } = serial;
@@ -86,6 +87,16 @@ async function attachTo(deps: AttachDeps, network: Network, wish: AttachInput, s
       const seen = await looked;
       return attachHere(deps, joined, wish, netns, serial.ended === ended ? seen : undefined, signal);
     }),
+  );
+}
+
+function refuseDrained({ mirror, self }: AttachDeps): void {
+  const { id, name } = self();
+  if (!mirror.view?.nodes.get(id)?.drained) return;
+  throw new WarrenError(
+    'node_drained',
+    `this host is drained: it takes no new endpoints`,
+    `to let it: warren node activate ${name}`,
   );
 }
 

@@ -38,6 +38,13 @@ export function methodsOf(agent: Agent): Readonly<Record<string, Method>> {
   });
   const leaseOf = async (): Promise<Map<string, Awaited<ReturnType<typeof store.leases>>[number]>> =>
     new Map((await store.leases()).map((lease) => [lease.node, lease]));
+  const drain = async (reference: string, drained: boolean) => {
+    const { id } = findNode(await fresh(), reference);
+    const node = await store.nodeDrain(id, drained);
+    await mirror.refresh('');
+    await agent.passAll();
+    return nodeJson(view(), node, (await leaseOf()).get(id), seen(node));
+  };
   return {
     hello: async () => ({ protocol: protocolVersion, version, pid: process.pid }),
 
@@ -114,6 +121,8 @@ export function methodsOf(agent: Agent): Readonly<Record<string, Method>> {
         pair: pairs.find(({ id }) => id === node.id) ?? null,
       };
     },
+    'node.drain': async (params) => drain(text(params, 'node'), true),
+    'node.activate': async (params) => drain(text(params, 'node'), false),
     'node.remove': async (params) => {
       const node = await unlessAbsent(params, async () => findNode(await fresh(), text(params, 'node')));
       if (!node) return { removed: [] };

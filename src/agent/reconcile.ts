@@ -61,7 +61,7 @@ export class Reconciler {
   /** Networks that have had a whole pass and are in this kernel. */
   readonly #built = new Map<NetworkId, string>();
 
-  /** `down`: nodes that this one finds dead. */
+  /** `down`: nodes whose backends get nothing new. */
   constructor(
     kernel: Kernel,
     wanted: Wanted,

@@ -29,6 +29,8 @@ export const commands = [
   verb('rekey [node]', 'agree on new keys with a host, or with all', () => import('./commands/rekey.ts')),
   verb('node ls', 'list hosts', () => import('./commands/node-ls.ts')),
   verb('node inspect <node>', 'show a host', () => import('./commands/node-inspect.ts')),
+  verb('node drain <node>', 'no new work for a host', () => import('./commands/node-drain.ts')),
+  verb('node activate <node>', 'work for it again', () => import('./commands/node-activate.ts')),
   verb('node rm <node..>', 'take hosts out that are gone for good', () => import('./commands/node-rm.ts')),
   verb(
     'node trust <node>',

@@ -76,7 +76,7 @@ export function nodeJson(
   { unreachable = false, encryption = unencrypted }: { unreachable?: boolean; encryption?: EncryptionJson } = {},
 ) {
   const { id, name, role, underlay, underlayMtu, index, epoch, version, joinedAt } = node;
-  const status: NodeStatus = lease?.alive ? 'up' : unreachable ? 'down' : 'stale';
+  const status: NodeStatus = lease?.alive ? (node.drained ? 'drained' : 'up') : unreachable ? 'down' : 'stale';
   const peers = view.nodes.size - 1;
   return {
     id,

@@ -37,6 +37,7 @@ export const exitCodes = {
   network_in_use: 4,
   network_closing: 4,
   node_alive: 4,
+  node_drained: 4,
   node_in_use: 4,
   already_initialized: 4,
   agent_running: 4,

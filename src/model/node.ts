@@ -38,6 +38,8 @@ export type Node = {
   readonly epoch: number;
   readonly version: string;
   readonly joinedAt: string;
+  /** It takes no new work: no endpoints, and its backends no connections. */
+  readonly drained?: true | undefined;
 };
 
 /** What a host tells the others about itself, anew at every start of its agent and whenever it changes. */

@@ -27,8 +27,8 @@ export function sorted<T>(record: Readonly<Record<string, T>>): Record<string, T
 }
 
 /** A node's lines but the last, which scripts write. */
-export function nodeLines({ id, name, role, joinedAt, ...rest }: Omit<Node, 'index' | 'epoch'>) {
-  return { who: members({ id, name, role }), facts: factsLine(rest), joined: members({ joinedAt }) };
+export function nodeLines({ id, name, role, joinedAt, drained, ...rest }: Omit<Node, 'index' | 'epoch'>) {
+  return { who: members({ id, name, role }), facts: factsLine(rest), joined: members({ joinedAt, drained }) };
 }
 
 export function factsLine({

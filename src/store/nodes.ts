@@ -90,6 +90,14 @@ export async function nodeStart(session: Session, id: NodeId, facts: Facts, leas
   throw status === 'node_not_found' ? unknownNode(id) : unexpected(status);
 }
 
+export async function nodeDrain(session: Session, id: NodeId, drained: boolean): Promise<Node> {
+  const { meta, changes, nodes } = session.registry;
+  const reply = await session.change('drain-node-3', '', [meta, changes, nodes], [id, drained ? 1 : 0]);
+  const [status, detail] = session.present(reply);
+  if (status === 'ok') return parseDocument('node', detail);
+  throw status === 'node_not_found' ? unknownNode(id) : unexpected(status);
+}
+
 export async function nodeRefresh(session: Session, id: NodeId, epoch: number, facts: Facts): Promise<Node> {
   const { meta, changes, nodes } = session.registry;
   const args = [id, epoch, factsLine(facts)];

@@ -94,6 +94,10 @@ class RedisStore implements Store {
     return nodes.nodeStart(this.#session, id, facts, leaseMs);
   }
 
+  nodeDrain(id: NodeId, drained: boolean) {
+    return nodes.nodeDrain(this.#session, id, drained);
+  }
+
   nodeRefresh(id: NodeId, epoch: number, facts: Facts) {
     return nodes.nodeRefresh(this.#session, id, epoch, facts);
   }

@@ -148,6 +148,8 @@ export interface Store {
   nodeRemove(id: NodeId): Promise<boolean>;
   /** A new agent takes over: epoch + 1, lease taken, facts of the host refreshed. */
   nodeStart(id: NodeId, facts: Facts, leaseMs: number): Promise<Node>;
+  /** It takes no new work, or takes it again. */
+  nodeDrain(id: NodeId, drained: boolean): Promise<Node>;
   /** The host has changed; stale_epoch when a newer agent took over, node_not_found when the node was removed. */
   nodeRefresh(id: NodeId, epoch: number, facts: Facts): Promise<Node>;
   /** Extends the lease; stale_epoch when a newer agent took over. */

@@ -7,7 +7,7 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import type { EndpointJson } from '../../src/control/present.ts';
+import type { EndpointJson, NodeJson } from '../../src/control/present.ts';
 import type { ServiceJson } from '../../src/control/present-service.ts';
 import { Cluster, type Host } from '../support/cluster.ts';
 import { askFrom, serve, serving } from '../support/service.ts';
@@ -144,6 +144,25 @@ for (const brNetfilter of process.env.WARREN_LONG ? [true, false] : [true]) {
       assert.equal((await home.json<EndpointJson>(`endpoint inspect app/${server}`)).state, 'ready');
       await home.json(`service add web ${server}`);
       await serving(c, 'web', 3);
+    });
+
+    test('a drained host takes no endpoints, and its backends no connections, until it is activated', async () => {
+      const { a, b, c } = cluster;
+      const node = await c.json<NodeJson>('node drain b');
+      assert.equal(node.status, 'drained');
+      await serving(a, 'web', 2);
+      await serving(c, 'web', 2);
+      const { servers, failed } = await askFrom(c, 'cc', service.vips[0] ?? '', 80, 'tcp', 6);
+      assert.deepEqual([servers, failed], [{ w1: 3, w2: 3 }, []]);
+      await b.guest.ok('ip netns add late');
+      const late = await b.warren('attach app --netns late');
+      assert.equal(late.code, 4, late.stdout);
+      assert.match(late.stderr, /drained.*warren node activate b/);
+      await c.json('node activate b');
+      await serving(c, 'web', 3);
+      assert.equal((await b.warren('attach app --netns late')).code, 0);
+      await b.json('detach late');
+      await b.guest.ok('ip netns del late');
     });
 
     test('what somebody removes of the balancing is put back', async () => {

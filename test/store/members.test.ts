@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { newId } from '../../src/model/id.ts';
 import { newTokenId } from '../../src/pki/token.ts';
 import { waitFor } from '../support/wait.ts';
-import { fails, withRedis } from './fixture.ts';
+import { fails, nodeWish, withRedis } from './fixture.ts';
 
 const redis = withRedis();
 
@@ -38,6 +39,21 @@ test('a token that ends does, by the store’s clock', async () => {
   const id = await store.tokenIssue({ id: newTokenId(), role: 'worker', ttlMs: 300 });
   assert.equal(await store.tokenTake(id, 'worker'), 'ok');
   await waitFor(async () => (await store.tokenTake(id, 'worker')) === 'token_expired', { what: 'its end' });
+});
+
+test('a drained node stays so over a new start and new facts, and in what is restored', async () => {
+  const { store } = await redis.cluster();
+  const wish = nodeWish('n1');
+  await store.nodeRegister(wish);
+  assert.equal((await store.nodeDrain(wish.id, true)).drained, true);
+  const facts = { underlay: wish.underlay, underlayMtu: 9000, routes: [], version: '2' };
+  const started = await store.nodeStart(wish.id, facts, 1000);
+  assert.deepEqual([started.drained, started.epoch], [true, 1]);
+  assert.equal((await store.nodeRefresh(wish.id, 1, facts)).drained, true);
+  assert.equal((await store.nodeDrain(wish.id, true)).drained, true);
+  const active = await store.nodeDrain(wish.id, false);
+  assert.equal(active.drained, undefined);
+  await fails(store.nodeDrain(newId<'node'>(), true), 'node_not_found');
 });
 
 test('without a cluster there are none', async () => {
