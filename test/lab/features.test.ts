@@ -100,7 +100,7 @@ const features: Record<string, string> = {
   'bridge-nf-call in a fresh namespace starts with 1':
     'test "$(ip netns exec n2 sysctl -n net.bridge.bridge-nf-call-iptables)" = 1',
   'ethtool switches offloads':
-    'ip netns exec n1 ethtool -K vx0 tso off; ip netns exec n1 ethtool -k vx0 | grep -q "tcp-segmentation-offload: off"',
+    'ip netns exec n1 ethtool -K vx0 tso off; ip netns exec n1 ethtool -k vx0 | grep -q "tx-tcp-segmentation: off"',
   'socket diagnosis': 'ss -tunap',
   'user namespaces, cgroups, nested overlays': `
     unshare -Urn ip link set lo up; mkdir /sys/fs/cgroup/x
