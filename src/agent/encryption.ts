@@ -25,7 +25,7 @@ import { Pins } from './pins.ts';
 
 /** An attach that makes this node a member waits so long for keys with the other members. */
 const agreeMs = 1000;
-const rekeyMs = 5000;
+const rekeyMs = 10_000;
 
 export type Settings = {
   local?: string | undefined;
