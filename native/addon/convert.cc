@@ -389,6 +389,8 @@ bool ToOp(Napi::Value value, const std::string& where, bool own, ops::Op* out, s
     *out = ops::OpIpvsDestSet{ReadIpvsDest(get("dest"), at("dest"), error)};
   } else if (op == "ipvs.dest.del") {
     *out = ops::OpIpvsDestDel{ReadIpvsDestId(get("dest"), at("dest"), error)};
+  } else if (op == "ipvs.timeouts.set") {
+    *out = ops::OpIpvsTimeoutsSet{ReadIpvsTimeouts(get("timeouts"), at("timeouts"), error)};
   } else if (op == "sysctl.set") {
     *out = ops::OpSysctlSet{ReadSysctl(get("sysctl"), at("sysctl"), error)};
   } else if (op == "nft.set") {
@@ -508,8 +510,8 @@ bool ToNouns(Napi::Value value, Nouns* nouns, std::string* error) {
       nouns->sas = true;
     else if (noun == "policies")
       nouns->policies = true;
-    else if (noun != "sysctls" && noun != "xfrmStat" && noun != "ipvs" && noun != "ipvsDests")
-      *error = "nouns[] must be one of src/kernel/state.ts";  // of those four the kernel tells nothing
+    else if (noun != "sysctls" && noun != "xfrmStat" && noun != "ipvs" && noun != "ipvsDests" && noun != "ipvsTimeouts")
+      *error = "nouns[] must be one of src/kernel/state.ts";  // of those the kernel tells nothing
   }
   return error->empty();
 }
@@ -532,6 +534,7 @@ Napi::Object FromState(Napi::Env env, const State& state) {
   object.Set("ipvs", List(env, state.ipvs, [&](O o, const ops::IpvsServiceInfo& i) { FromIpvsService(env, o, i); }));
   object.Set("ipvsDests",
              List(env, state.ipvs_dests, [&](O o, const ops::IpvsDestInfo& i) { FromIpvsDest(env, o, i); }));
+  object.Set("ipvsTimeouts", List(env, state.ipvs_timeouts, FromIpvsTimeouts));
   object.Set("sysctls", List(env, state.sysctls, [](O o, const ops::Sysctl& sysctl) {
                o.Set("key", sysctl.key);
                o.Set("value", sysctl.value);

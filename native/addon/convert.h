@@ -41,6 +41,7 @@ struct State {
   std::vector<ops::XfrmStat> xfrm_stat;
   std::vector<ops::IpvsServiceInfo> ipvs;
   std::vector<ops::IpvsDestInfo> ipvs_dests;
+  std::vector<ops::IpvsTimeouts> ipvs_timeouts;  // one, when asked for
   std::vector<ops::Sysctl> sysctls;
   std::vector<ops::NftTable> nft;
 };

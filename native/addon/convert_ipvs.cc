@@ -28,7 +28,7 @@ constexpr SchedFlag kSchedFlags[] = {
 };
 
 // As ipvsadm: a month, with which the kernel's ticks still fit.
-constexpr uint32_t kMaxPersistent = 31 * 86400;
+constexpr uint32_t kMaxSeconds = 31 * 86400;
 constexpr uint32_t kMaxWeight = 0x7fffffff;
 
 void ReadKeyFields(Fields* fields, ops::IpvsKey* key) {
@@ -124,7 +124,7 @@ ops::IpvsService ReadIpvsService(Napi::Value value, const std::string& where, st
   service.sched_flags = ReadSchedFlags(&fields, service.scheduler);
   std::optional<uint32_t> persistent;
   fields.Read("persistent", &persistent);
-  if (fields.ok() && persistent.value_or(0) > kMaxPersistent) fields.Fail("persistent", "at most 2678400");
+  if (fields.ok() && persistent.value_or(0) > kMaxSeconds) fields.Fail("persistent", "at most 2678400");
   if (persistent.value_or(0) > 0) service.persistent = persistent;
   fields.Read("netmask", &service.netmask);
   if (fields.ok() && service.netmask) {
@@ -171,6 +171,20 @@ ops::IpvsDest ReadIpvsDest(Napi::Value value, const std::string& where, std::str
   return dest;
 }
 
+ops::IpvsTimeouts ReadIpvsTimeouts(Napi::Value value, const std::string& where, std::string* error) {
+  ops::IpvsTimeouts timeouts;
+  Fields fields(value, where, error);
+  const auto read = [&](const char* key, uint32_t* out) {
+    fields.Read(key, out);
+    // To the kernel 0 is to leave it as it is.
+    if (fields.ok() && (*out == 0 || *out > kMaxSeconds)) fields.Fail(key, "from 1 to 2678400");
+  };
+  read("tcp", &timeouts.tcp);
+  read("tcpFin", &timeouts.tcp_fin);
+  read("udp", &timeouts.udp);
+  return timeouts;
+}
+
 void FromIpvsService(Napi::Env env, Napi::Object object, const ops::IpvsServiceInfo& info) {
   const ops::IpvsService& service = info.service;
   SetKey(object, service.key);
@@ -203,6 +217,12 @@ void FromIpvsDest(Napi::Env env, Napi::Object object, const ops::IpvsDestInfo& i
   counters.Set("persistentConnections", info.persistent);
   SetStats(counters, info.stats);
   object.Set("counters", counters);
+}
+
+void FromIpvsTimeouts(Napi::Object object, const ops::IpvsTimeouts& timeouts) {
+  object.Set("tcp", timeouts.tcp);
+  object.Set("tcpFin", timeouts.tcp_fin);
+  object.Set("udp", timeouts.udp);
 }
 
 }  // namespace warren::addon

@@ -25,7 +25,7 @@ using namespace warren;
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const nl::Bytes payload(data + 1, size - 1);
-  switch (data[0] % 18) {
+  switch (data[0] % 19) {
     case 0: {
       nl::Messages messages(payload);
       nlmsghdr header;
@@ -120,6 +120,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     case 17: {
       ops::SaMapping mapping;
       if (ops::DecodeSaMapping(payload, &mapping)) ops::ToText(mapping.id.dst), ops::ToText(mapping.src);
+      break;
+    }
+    case 18: {
+      ops::IpvsTimeouts timeouts;
+      ops::DecodeIpvsTimeouts(payload, &timeouts);
       break;
     }
   }

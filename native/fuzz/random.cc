@@ -73,6 +73,8 @@ std::vector<Input> Samples() {
     dest.id = {service.key, sa.src, 8080};
     ops::EncodeIpvsDestAdd(&nobody, dest, &message);
     samples.push_back(Sample(15, message));
+    ops::EncodeIpvsTimeoutsSet(&nobody, {7440, 120, 300}, &message);
+    samples.push_back(Sample(18, message));
   }
   const std::string words = "/proc/self/fd/9:2:3-5: Error: Could not process rule: File exists\n";
   samples.emplace_back(1, 8);

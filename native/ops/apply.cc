@@ -39,6 +39,9 @@ bool EncodeSmall(Resolver* resolver, const Op& op, Message* message, Status* sta
                         [&](const OpIpvsDestDel& o) {
                           return *status = EncodeIpvsDestDel(resolver, o.id, message), true;
                         },
+                        [&](const OpIpvsTimeoutsSet& o) {
+                          return *status = EncodeIpvsTimeoutsSet(resolver, o.timeouts, message), true;
+                        },
                         [](const auto&) { return false; },
                     },
                     op);
@@ -87,6 +90,7 @@ Status SocketOf(Session* session, const Op& op, nl::Socket** socket) {
                         [&](const OpIpvsDel&) { return session->Genl(socket); },
                         [&](const OpIpvsDestSet&) { return session->Genl(socket); },
                         [&](const OpIpvsDestDel&) { return session->Genl(socket); },
+                        [&](const OpIpvsTimeoutsSet&) { return session->Genl(socket); },
                         [](const auto&) { return Status::Ok(); },
                     },
                     op);

@@ -97,6 +97,9 @@ struct OpIpvsDestSet {
 struct OpIpvsDestDel {
   IpvsDestId id;
 };
+struct OpIpvsTimeoutsSet {
+  IpvsTimeouts timeouts;
+};
 struct OpSysctlSet {
   Sysctl sysctl;
 };
@@ -122,7 +125,7 @@ struct OpNetnsDel {
 using Op = std::variant<OpLinkAdd, OpLinkSet, OpLinkDel, OpLinkDelGroup, OpAddrSet, OpAddrDel, OpRouteSet, OpRouteDel,
                         OpRuleSet, OpRuleDel, OpNeighSet, OpNeighDel, OpFdbSet, OpFdbDel, OpSaAdd, OpSaUpdate, OpSaDel,
                         OpPolicyAdd, OpPolicySet, OpPolicyDel, OpIpvsSet, OpIpvsDel, OpIpvsDestSet, OpIpvsDestDel,
-                        OpSysctlSet, OpNftSet, OpNftDel, OpNftElementSet, OpNftElementDel, OpNetnsAdd, OpNetnsDel>;
+                        OpIpvsTimeoutsSet, OpSysctlSet, OpNftSet, OpNftDel, OpNftElementSet, OpNftElementDel, OpNetnsAdd, OpNetnsDel>;
 
 // In order; stops at the first failure and says which it was. Neighbours of one kind that are one small message each
 // (addr, route, neigh, fdb, sa, policy, ipvs) go out together: of such a run, those after the failed one may have been

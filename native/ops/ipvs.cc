@@ -140,6 +140,36 @@ Status EncodeIpvsDestDel(Resolver* resolver, const IpvsDestId& id, Message* mess
   return Status::Ok();
 }
 
+Status EncodeIpvsTimeoutsSet(Resolver* resolver, const IpvsTimeouts& timeouts, Message* message) {
+  if (Status status = Begin(resolver, IPVS_CMD_SET_CONFIG, message); !status.ok()) return status;
+  message->PutU32(IPVS_CMD_ATTR_TIMEOUT_TCP, "TIMEOUT_TCP", timeouts.tcp);
+  message->PutU32(IPVS_CMD_ATTR_TIMEOUT_TCP_FIN, "TIMEOUT_TCP_FIN", timeouts.tcp_fin);
+  message->PutU32(IPVS_CMD_ATTR_TIMEOUT_UDP, "TIMEOUT_UDP", timeouts.udp);
+  return Status::Ok();
+}
+
+bool DecodeIpvsTimeouts(nl::Bytes payload, IpvsTimeouts* timeouts) {
+  genlmsghdr header;
+  if (!nl::TakeHeader(&payload, &header)) return false;
+  nl::Reader reader(payload);
+  for (nl::Attr attr; reader.Next(&attr);) {
+    if (attr.type == IPVS_CMD_ATTR_TIMEOUT_TCP) attr.U32(&timeouts->tcp);
+    if (attr.type == IPVS_CMD_ATTR_TIMEOUT_TCP_FIN) attr.U32(&timeouts->tcp_fin);
+    if (attr.type == IPVS_CMD_ATTR_TIMEOUT_UDP) attr.U32(&timeouts->udp);
+  }
+  return !reader.bad();
+}
+
+Status IpvsTimeoutsGet(Session* session, IpvsTimeouts* timeouts) {
+  nl::Socket* genl = nullptr;
+  if (Status status = session->Genl(&genl); !status.ok()) return status;
+  Message message(0, 0);
+  if (Status status = Begin(session, IPVS_CMD_GET_CONFIG, &message); !status.ok()) return status;
+  return genl->Get(&message, [timeouts](uint16_t, nl::Bytes payload) {
+    return DecodeIpvsTimeouts(payload, timeouts) ? Status::Ok() : Status::Errno(EBADMSG);
+  });
+}
+
 Status IpvsList(Session* session, std::vector<IpvsServiceInfo>* services, std::vector<IpvsDestInfo>* dests) {
   nl::Socket* genl = nullptr;
   if (Status status = session->Genl(&genl); !status.ok()) return status;

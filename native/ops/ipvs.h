@@ -6,6 +6,8 @@
 //         | nlmsghdr(family) genlmsghdr(NEW_DEST|SET_DEST) SERVICE DEST
 //   del  := nlmsghdr(family) genlmsghdr(DEL_SERVICE) SERVICE | nlmsghdr(family) genlmsghdr(DEL_DEST) SERVICE DEST
 //   dump := nlmsghdr(family) genlmsghdr(GET_SERVICE) | nlmsghdr(family) genlmsghdr(GET_DEST) SERVICE
+//   set  := nlmsghdr(family) genlmsghdr(SET_CONFIG) TIMEOUT_TCP TIMEOUT_TCP_FIN TIMEOUT_UDP
+//   get  := nlmsghdr(family) genlmsghdr(GET_CONFIG), answered by a `set`
 //   SERVICE := AF key [SCHED_NAME FLAGS TIMEOUT NETMASK] [PE_NAME] [STATS64 …]
 //   key     := FWMARK | PROTOCOL ADDR PORT
 //   DEST    := ADDR_FAMILY ADDR PORT [FWD_METHOD WEIGHT U_THRESH L_THRESH] [TUN_TYPE …] [ACTIVE_CONNS …] [STATS64 …]
@@ -56,6 +58,11 @@ struct IpvsDest {
   uint32_t upper = 0, lower = 0;  // connections; 0 is no limit
 };
 
+// Seconds after which a connection without packets is forgotten, of the whole namespace.
+struct IpvsTimeouts {
+  uint32_t tcp = 0, tcp_fin = 0, udp = 0;  // read: 0 when the kernel does not balance the protocol
+};
+
 struct IpvsStats {
   uint64_t connections = 0;
   uint64_t in_packets = 0, out_packets = 0;
@@ -94,13 +101,21 @@ nl::Status EncodeIpvsDestChange(Resolver* resolver, const IpvsDest& dest, nl::Me
 // `ipvsadm -d {-t|-u|-f} SERVICE -r ADDRESS:PORT`
 nl::Status EncodeIpvsDestDel(Resolver* resolver, const IpvsDestId& id, nl::Message* message);
 
+// A timeout of 0 stays what it is. Equivalent to: `ipvsadm --set TCP TCPFIN UDP`
+nl::Status EncodeIpvsTimeoutsSet(Resolver* resolver, const IpvsTimeouts& timeouts, nl::Message* message);
+
 // REQUIRES: payload of an IPVS_CMD_NEW_SERVICE. False when malformed.
 bool DecodeIpvsService(nl::Bytes payload, IpvsServiceInfo* info);
 // REQUIRES: payload of an IPVS_CMD_NEW_DEST of a dump of `service`'s, which it does not name. False when malformed.
 bool DecodeIpvsDest(nl::Bytes payload, const IpvsKey& service, IpvsDestInfo* info);
 
+// REQUIRES: payload of an IPVS_CMD_SET_CONFIG. False when malformed.
+bool DecodeIpvsTimeouts(nl::Bytes payload, IpvsTimeouts* timeouts);
+
 // All services, and the destinations of each in turn: the kernel has no dump of both that is of one moment.
 // EPROTONOSUPPORT: the kernel has no IPVS. Equivalent to: `ipvsadm -Ln --stats`
 nl::Status IpvsList(Session* session, std::vector<IpvsServiceInfo>* services, std::vector<IpvsDestInfo>* dests);
+// EPROTONOSUPPORT: the kernel has no IPVS. Equivalent to: `ipvsadm -L --timeout`
+nl::Status IpvsTimeoutsGet(Session* session, IpvsTimeouts* timeouts);
 
 }  // namespace warren::ops

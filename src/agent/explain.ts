@@ -53,7 +53,7 @@ const features: readonly { op: string; subject: RegExp; errno: readonly string[]
     feature: 'a scheduler of IPVS',
     hint: 'load it with: modprobe ip_vs_$1',
   },
-  ...['read', 'ipvs.set', 'ipvs.dest.set'].map((op) => ({
+  ...['read', 'ipvs.set', 'ipvs.dest.set', 'ipvs.timeouts.set'].map((op) => ({
     op,
     subject: op === 'read' ? /\bipvs\b/ : /./,
     errno: ['EPROTONOSUPPORT'],

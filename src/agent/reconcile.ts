@@ -195,8 +195,9 @@ export class Reconciler {
     const wanted = merge(this.#wanted.services(network));
     const [wish] = wanted.wishes;
     if (!wish) return true;
-    const { ipvs, ipvsDests } = await this.#kernel.read(wish.netns, { ipvs: true });
-    const have = { namespaces: [], wishes: [{ netns: wish.netns, state: { ...nothing, ipvs, ipvsDests } }] };
+    const { ipvs, ipvsDests, ipvsTimeouts } = await this.#kernel.read(wish.netns, { ipvs: true });
+    const state = { ...nothing, ipvs, ipvsDests, ipvsTimeouts };
+    const have = { namespaces: [], wishes: [{ netns: wish.netns, state }] };
     return diff(wanted, have).length === 0;
   }
 

@@ -272,6 +272,8 @@ export function subject(op: Op): string {
     case 'ipvs.dest.set':
     case 'ipvs.dest.del':
       return `${service(op.dest.service)} destination ${place(op.dest)}`;
+    case 'ipvs.timeouts.set':
+      return `timeouts ${op.timeouts.tcp} ${op.timeouts.tcpFin} ${op.timeouts.udp}`;
     case 'sysctl.set':
       return op.sysctl.key;
     case 'nft.set':

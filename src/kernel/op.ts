@@ -6,6 +6,7 @@ import type {
   IpvsDestId,
   IpvsKey,
   IpvsService,
+  IpvsTimeouts,
   Link,
   Neigh,
   Netns,
@@ -76,6 +77,8 @@ export type Op =
   | { readonly op: 'ipvs.dest.set'; readonly dest: IpvsDest }
   /** `ipvsadm -d …`. What becomes of its connections is said by net.ipv4.vs.expire_nodest_conn. */
   | { readonly op: 'ipvs.dest.del'; readonly dest: IpvsDestId }
+  /** `ipvsadm --set TCP TCPFIN UDP`. A connection gets the new ones with its next packet. EPROTONOSUPPORT: the kernel has no IPVS. */
+  | { readonly op: 'ipvs.timeouts.set'; readonly timeouts: IpvsTimeouts }
   | { readonly op: 'sysctl.set'; readonly sysctl: Sysctl }
   /** Fails with libnftables' words and the line of the text that is wrong; the old table is whole then. */
   | { readonly op: 'nft.set'; readonly table: NftTable }

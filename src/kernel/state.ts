@@ -282,6 +282,12 @@ export type IpvsDest = IpvsDestId & {
   };
 };
 
+/**
+ * Seconds after which IPVS forgets a connection without packets, of the whole namespace: from 1 to 2678400. Read, 0 is of a
+ * protocol the kernel does not balance. `ipvsadm -L --timeout`.
+ */
+export type IpvsTimeouts = { readonly tcp: number; readonly tcpFin: number; readonly udp: number };
+
 /** An SA that has reached a limit: `hard`, it is gone; otherwise it goes on, and it is time for another (`ip xfrm monitor expire`). */
 export type SaExpire = SaId & { readonly reqid: number; readonly hard: boolean };
 
@@ -352,6 +358,8 @@ export type NetnsState = {
   readonly xfrmStat: readonly XfrmStat[];
   readonly ipvs: readonly IpvsService[];
   readonly ipvsDests: readonly IpvsDest[];
+  /** Read, it is one. */
+  readonly ipvsTimeouts: readonly IpvsTimeouts[];
   readonly sysctls: readonly Sysctl[];
   readonly nft: readonly NftTable[];
 };
@@ -369,7 +377,7 @@ export type Query = {
   readonly sas?: boolean;
   readonly policies?: boolean;
   readonly xfrmStat?: boolean;
-  /** `ipvs` and `ipvsDests`, with what they count. Of a kernel without IPVS it fails with EPROTONOSUPPORT. */
+  /** `ipvs`, `ipvsDests` and `ipvsTimeouts`, with what they count. Of a kernel without IPVS it fails with EPROTONOSUPPORT. */
   readonly ipvs?: boolean;
   readonly sysctls?: readonly string[];
   readonly nft?: readonly NftTableId[];

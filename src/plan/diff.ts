@@ -70,6 +70,10 @@ function diffState(netns: Netns, want: NetnsState, have: NetnsState): Step[] {
       del: (policy) =>
         isOurs.policy(policy) && here({ op: 'policy.del', policy: { dir: policy.dir, selector: policy.selector } }),
     }),
+    // Every service of the namespace wants the same.
+    ...diffList(want.ipvsTimeouts.slice(0, 1), have.ipvsTimeouts, () => 'timeouts', [], {
+      set: (timeouts) => here({ op: 'ipvs.timeouts.set', timeouts }),
+    }),
     ...diffList(want.ipvs, have.ipvs, ipvsName, [], {
       set: (service) => here({ op: 'ipvs.set', service }),
       del: (service) => here({ op: 'ipvs.del', service }),

@@ -22,7 +22,7 @@ const ranks: readonly (readonly [place: string, ops: readonly Op['op'][]])[] = [
     ['link.set', 'sysctl.set', 'addr.set', 'route.set', 'rule.set', 'nft.set', 'nft.element.del', 'nft.element.set'],
   ],
   // A backend is there before it is balanced to, and is not balanced to any more before it goes.
-  ['network', ['ipvs.set', 'ipvs.dest.set']],
+  ['network', ['ipvs.timeouts.set', 'ipvs.set', 'ipvs.dest.set']],
   ['network', ['ipvs.dest.del', 'ipvs.del']],
   ['endpoint', ['nft.del', 'route.del', 'rule.del', 'addr.del']],
   ['network', ['fdb.del', 'neigh.del', 'route.del', 'rule.del', 'addr.del', 'nft.del']],

@@ -26,6 +26,7 @@ export const nothing: NetnsState = {
   xfrmStat: [],
   ipvs: [],
   ipvsDests: [],
+  ipvsTimeouts: [],
   sysctls: [],
   nft: [],
 };

@@ -198,6 +198,7 @@ const ops: Record<string, Op> = {
     dest: { service: dns, address: 'fd00:9::b', port: 5353, method: 'masq', weight: 0, upper: 100, lower: 80 },
   },
   'ipvs.dest.del': { op: 'ipvs.dest.del', dest: { service: web, address: '10.9.0.11', port: 80 } },
+  'ipvs.timeouts.set': { op: 'ipvs.timeouts.set', timeouts: { tcp: 7440, tcpFin: 120, udp: 300 } },
   'fdb.del': { op: 'fdb.del', fdb: { dev: 'vx0', lladdr: mac, via: 'master' } },
 };
 

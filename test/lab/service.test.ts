@@ -13,6 +13,8 @@ import { Cluster, type Host } from '../support/cluster.ts';
 import { askFrom, serve, serving } from '../support/service.ts';
 import { waitFor } from '../support/wait.ts';
 
+const timeoutsOn = (host: Host): Promise<string> => host.guest.ok('ip netns exec warren-1048576 ipvsadm -L --timeout');
+
 // With br_netfilter bridged frames would pass the IP hooks, and the twin would fail: the harder case.
 for (const brNetfilter of process.env.WARREN_LONG ? [true, false] : [true]) {
   describe(`services, br_netfilter ${brNetfilter ? 'on' : 'off'}`, () => {
@@ -102,6 +104,7 @@ for (const brNetfilter of process.env.WARREN_LONG ? [true, false] : [true]) {
       assert.match(rules, new RegExp(`-a -t ${vip}:80 -r ${w1}:80 -g -w 1`));
       assert.match(rules, new RegExp(`-a -f -?\\d+ -r ${w1}:8080 -m -w 1`));
       assert.match(rules, new RegExp(`-a -f -?\\d+ -r ${w3}:\\d+ -g -w 1`));
+      assert.match(await timeoutsOn(cluster.a), /: 7440 120 300$/m);
     });
 
     test('a backend whose server ends gets nothing more; when it is back it does', async () => {
@@ -167,12 +170,13 @@ for (const brNetfilter of process.env.WARREN_LONG ? [true, false] : [true]) {
 
     test('what somebody removes of the balancing is put back', async () => {
       const { c } = cluster;
-      await c.guest.ok('ip netns exec warren-1048576 ipvsadm -C');
+      await c.guest.ok('ip netns exec warren-1048576 sh -c "ipvsadm -C; ipvsadm --set 900 120 300"');
       await waitFor(
         async () =>
           (await c.guest.ok('ip netns exec warren-1048576 ipvsadm-save -n')).includes(`${service.vips[0]}:80`),
         { what: 'the service', timeout: 4000 },
       );
+      assert.match(await timeoutsOn(c), /: 7440 120 300$/m);
       const { servers, failed } = await askFrom(c, 'cc', service.vips[0] ?? '', 80, 'tcp', 6);
       assert.deepEqual([servers, failed], [{ w1: 2, w2: 2, w3: 2 }, []]);
     });

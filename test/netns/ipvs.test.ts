@@ -4,7 +4,7 @@ import { createServer, type Socket } from 'node:net';
 import { inspect } from 'node:util';
 import type { Kernel } from '../../src/kernel/kernel.ts';
 import type { Op } from '../../src/kernel/op.ts';
-import type { IpvsDest, IpvsKey, IpvsService, Netns } from '../../src/kernel/state.ts';
+import type { IpvsDest, IpvsKey, IpvsService, IpvsTimeouts, Netns } from '../../src/kernel/state.ts';
 import { connect, end, eventually, inside, kernelTest, nameOf, refuses } from '../support/netns.ts';
 import { four, six, wire } from '../support/xfrm.ts';
 
@@ -173,6 +173,26 @@ kernelTest('a service is changed in place, and keeps its destinations', async ({
     await kernel.apply(ns, [{ op: 'ipvs.set', service }]);
     assert.deepEqual(await read(kernel, ns), { services: [whole(service)], dests: [dest] });
   }
+});
+
+kernelTest('timeouts: one for all of a namespace, ipvsadm says the same', async ({ kernel, netns }) => {
+  const [ns, other] = [await netns(), await netns()];
+  const usual = await kernel.read(other, { ipvs: true });
+  assert.deepEqual(usual.ipvsTimeouts, [{ tcp: 900, tcpFin: 120, udp: 300 }]);
+  for (const timeouts of [
+    { tcp: 7440, tcpFin: 121, udp: 301 },
+    { tcp: 1, tcpFin: 1, udp: 2678400 },
+  ]) {
+    await kernel.apply(ns, [{ op: 'ipvs.timeouts.set', timeouts }]);
+    assert.deepEqual((await kernel.read(ns, { ipvs: true })).ipvsTimeouts, [timeouts]);
+    const { tcp, tcpFin, udp } = timeouts;
+    assert.ok(inside(ns, 'ipvsadm', '-L', '--timeout').includes(`${tcp} ${tcpFin} ${udp}`));
+  }
+  for (const wrong of [{ tcp: 0 }, { tcpFin: 2678401 }, { udp: undefined }]) {
+    const timeouts = { tcp: 1, tcpFin: 1, udp: 1, ...wrong } as IpvsTimeouts;
+    await assert.rejects(kernel.apply(ns, [{ op: 'ipvs.timeouts.set', timeouts }]), TypeError);
+  }
+  assert.deepEqual((await kernel.read(other, { ipvs: true })).ipvsTimeouts, usual.ipvsTimeouts);
 });
 
 kernelTest('what the kernel will not have, with which op it was', async ({ kernel, netns }) => {

@@ -30,6 +30,7 @@ const empty = (): Space => ({
   xfrmStat: new Map(),
   ipvs: new Map(),
   ipvsDests: new Map(),
+  ipvsTimeouts: new Map(),
   sysctls: new Map(),
   nft: new Map(),
 });
@@ -87,6 +88,7 @@ export class FakeKernel implements Kernel {
       xfrmStat: list(space.xfrmStat, query.xfrmStat),
       ipvs: list(space.ipvs, query.ipvs),
       ipvsDests: list(space.ipvsDests, query.ipvs),
+      ipvsTimeouts: list(space.ipvsTimeouts, query.ipvs),
       sysctls: (query.sysctls ?? []).flatMap((key) => space.sysctls.get(key) ?? []),
       nft: (query.nft ?? []).flatMap(({ name }) => space.nft.get(name) ?? []),
     };
@@ -204,6 +206,9 @@ export class FakeKernel implements Kernel {
         return;
       case 'ipvs.dest.del':
         space.ipvsDests.delete(destKey(op.dest));
+        return;
+      case 'ipvs.timeouts.set':
+        space.ipvsTimeouts.set('', op.timeouts);
         return;
       case 'sysctl.set':
         space.sysctls.set(op.sysctl.key, op.sysctl);

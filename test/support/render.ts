@@ -62,6 +62,8 @@ function line(op: Op): string {
     }
     case 'ipvs.dest.del':
       return `ipvsadm -d ${keyText(op.dest.service)} -r ${place(op.dest)}`;
+    case 'ipvs.timeouts.set':
+      return `ipvsadm --set ${op.timeouts.tcp} ${op.timeouts.tcpFin} ${op.timeouts.udp}`;
     case 'sysctl.set':
       return `sysctl -w ${op.sysctl.key.replaceAll('/', '.')}=${op.sysctl.value}`;
     case 'nft.set':

@@ -1,4 +1,4 @@
-import type { IpvsDest, IpvsKey, IpvsService } from '../../kernel/state.ts';
+import type { IpvsDest, IpvsKey, IpvsService, IpvsTimeouts } from '../../kernel/state.ts';
 import type { Endpoint } from '../../model/endpoint.ts';
 import type { EndpointId, NodeId } from '../../model/id.ts';
 import type { Cidr, Ip } from '../../model/ip.ts';
@@ -34,6 +34,13 @@ export function twinMark(twin: 'own' | 'here', { vip, pool, port: { proto, port 
   const offset = Number(toNumber(vip) - rangeOf(pool).first);
   return (bits.ours | (proto === 'udp' ? bits.udp : 0) | bits[twin] | (offset << 16) | port) >>> 0;
 }
+
+/**
+ * A connection that is forgotten is refused with its next packet, and by default 15 minutes of silence are enough. Linux asks
+ * a silent peer after 7200 s (tcp(7), tcp_keepalive_time), and by then it must still be known: 240 s more are three of its
+ * probes. The other two are the kernel's own, named so that they are put back.
+ */
+const timeouts: IpvsTimeouts = { tcp: 7440, tcpFin: 120, udp: 300 };
 
 /** A port of a virtual IP, with the pool that is from. */
 export type Front = { readonly vip: Ip; readonly pool: Cidr; readonly port: ServicePort };
@@ -78,5 +85,6 @@ export function serviceScope(
       if (hosted && local) ipvsDests.push({ service: near, ...routed });
     }
   }
-  return { namespaces: [], wishes: [{ netns: netnsOf(network.vni), state: { ...nothing, ipvs, ipvsDests } }] };
+  const state = { ...nothing, ipvs, ipvsDests, ipvsTimeouts: [timeouts] };
+  return { namespaces: [], wishes: [{ netns: netnsOf(network.vni), state }] };
 }
