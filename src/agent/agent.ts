@@ -46,6 +46,8 @@ import { Wanted } from './wanted.ts';
 
 const resyncSeconds = 30;
 const retryMs = 1000;
+/** A node that was removed takes so long at most to detach what it had. */
+const partingMs = 5000;
 
 /** The owner of this node's kernel. All its state is here; what guards it: nothing, as it is one thread. */
 export class Agent {
@@ -89,6 +91,7 @@ export class Agent {
   #lease: Lease | undefined;
   #health: Health | undefined;
   #stopping = false;
+  #removing = false;
   /** Keys that are looked at because the kernel was not as wanted. */
   readonly #suspected = new Set<Key>();
 
@@ -309,7 +312,7 @@ export class Agent {
   async #reconcile(key: Key): Promise<void> {
     const view = this.mirror.view;
     if (!view || !this.#self || this.mirror.frozen) return;
-    if (!view.nodes.has(this.#self.id)) return this.#removed();
+    if (!view.nodes.has(this.#self.id) && !this.#removing) return this.#removed();
     const began = Date.now();
     if (key === 'node') this.#sysctls.remember(await this.#forwardingBefore(view));
     const suspected = this.#suspected.delete(key);
@@ -341,14 +344,20 @@ export class Agent {
 
   /** What is not frozen and lacks this node is the cluster without it. Only a person brings it back. */
   #removed(): void {
+    if (this.#removing) return;
+    this.#removing = true;
     const { node, cluster } = this.config;
-    this.#end.reject(
-      new WarrenError(
-        'node_not_found',
-        `node "${node.name}" was removed from cluster "${cluster}"`,
-        'to come back: warren init; to take what is left off this host: warren leave',
-      ),
+    const error = new WarrenError(
+      'node_not_found',
+      `node "${node.name}" was removed from cluster "${cluster}"`,
+      'to come back: warren init; to take what is left off this host: warren leave',
     );
+    // Its endpoints went before it did: they are detached here, too, whichever news came first.
+    const detached = this.mirror.refresh().then(() => this.passAll());
+    const late = new Promise((resolve) => setTimeout(resolve, partingMs).unref());
+    void Promise.race([detached, late])
+      .catch(() => {})
+      .then(() => this.#end.reject(error));
   }
 
   async #forwardingBefore(view: View): Promise<Record<string, string>> {
