@@ -6,6 +6,7 @@
  *   c  warren join TOKEN a         manager
  *   d  a stranger
  */
+import 'reflect-metadata'; // what @peculiar/x509 is built on
 import assert from 'node:assert/strict';
 import { webcrypto, X509Certificate } from 'node:crypto';
 import { after, before, test } from 'node:test';
@@ -167,7 +168,7 @@ test('a worker’s credentials are good for a worker’s work only; without a ce
     ...[`hgetall '${key}'`, `del '${key}'`, `eval 'return redis.call("HGETALL", KEYS[1])' 1 '${key}'`, 'set other 1'],
   ];
   for (const attempt of attempts)
-    assert.match(await redis(b(), attempt), /NOPERM|No permissions|ACL failure/i, attempt);
+    assert.match(await redis(b(), attempt), /NOPERM|not allowed/, attempt);
   assert.match(await redis(b(), "hget 'warren:{default}:meta' name"), /default/);
   const bare = await d().guest.run(
     'redis-cli --tls --insecure -h 10.77.0.1 -p 7651 ping; redis-cli -h 10.77.0.1 -p 7651 ping',
