@@ -167,8 +167,7 @@ test('a worker’s credentials are good for a worker’s work only; without a ce
     ],
     ...[`hgetall '${key}'`, `del '${key}'`, `eval 'return redis.call("HGETALL", KEYS[1])' 1 '${key}'`, 'set other 1'],
   ];
-  for (const attempt of attempts)
-    assert.match(await redis(b(), attempt), /NOPERM|not allowed/, attempt);
+  for (const attempt of attempts) assert.match(await redis(b(), attempt), /NOPERM|not allowed/, attempt);
   assert.match(await redis(b(), "hget 'warren:{default}:meta' name"), /default/);
   const bare = await d().guest.run(
     'redis-cli --tls --insecure -h 10.77.0.1 -p 7651 ping; redis-cli -h 10.77.0.1 -p 7651 ping',
