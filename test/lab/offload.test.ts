@@ -68,14 +68,24 @@ async function megabits(seconds: number): Promise<number> {
   return (Number(sent) * 8) / 1e6 / seconds;
 }
 
-test('as we make vx0, TCP runs; with its tso on it all but stops, IPsec refuses nothing, and status says so', async () => {
+test('as we make vx0, TCP runs; where it all but stops with its tso on, IPsec refuses nothing, status says so', async (t) => {
   const [drops, good] = [await dropped(), await megabits(3)];
   const few = (await dropped()) - drops;
   assert.ok(few < 5, `${few} dropped: multicast has nowhere to go, but that is all`);
   assert.deepEqual((await status()).warnings, []);
 
   await cluster.a.guest.ok(`${vx0} tso on`);
-  const [bad] = await Promise.all([
+  const bad = await megabits(3);
+  const lost = (await dropped()) - drops;
+  t.diagnostic(`tso off: ${good.toFixed(0)} Mbit/s; on: ${bad.toFixed(1)} Mbit/s, ${lost} packets dropped by vx0`);
+  if (bad > good / 5) {
+    // 6.12 has the fault, 7.3 has not: then there is nothing to warn of, whatever the switch says.
+    assert.ok(lost < 10, `${lost} dropped`);
+    assert.deepEqual((await status()).encryption.drops, []);
+    return;
+  }
+  assert.ok(lost > 10, `${lost} dropped`);
+  await Promise.all([
     megabits(25),
     waitFor(async () => (await status()).encryption.drops.length > 0, {
       what: 'the sign',
@@ -83,9 +93,6 @@ test('as we make vx0, TCP runs; with its tso on it all but stops, IPsec refuses 
       every: 500,
     }),
   ]);
-  const lost = (await dropped()) - drops;
-  console.log(`tso off: ${good.toFixed(0)} Mbit/s; on: ${bad.toFixed(1)} Mbit/s, ${lost} packets dropped by vx0`);
-  assert.ok(bad < good / 5 && lost > 10, `${good} Mbit/s, ${bad} Mbit/s, ${lost} dropped`);
   assert.equal(await refusals(), '');
   const ping = await cluster.a.inside('a1', `ping -n -c3 -i0.2 -W2 ${b1.addresses[0]}`);
   assert.equal(ping.code, 0, 'what makes it hard to find');
