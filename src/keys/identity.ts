@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify } from 'node:crypto';
+import { base32 } from '../model/base32.ts';
 import { Secret } from '../model/secret.ts';
 
 /*
@@ -59,16 +60,8 @@ export function isBytesText(text: string, length: number): boolean {
   return bytes.length === length && bytes.toString('base64url') === text;
 }
 
-const alphabet = 'abcdefghijklmnopqrstuvwxyz234567';
-
 /** What people compare: as long as a node id, and no more likely to be met twice. */
 export function fingerprint(key: IdentityKey): string {
   const digest = createHash('sha256').update(Buffer.from(key, 'base64url')).digest();
-  const bits = digest.readBigUInt64BE(0) * 0x10000n + BigInt(digest.readUInt16BE(8));
-  let text = '';
-  for (let i = 0n; i < 16n; i++) {
-    if (i > 0n && i % 4n === 0n) text += '-';
-    text += alphabet[Number((bits >> (75n - 5n * i)) & 31n)];
-  }
-  return text;
+  return base32(digest.subarray(0, 10)).replace(/.{4}(?=.)/g, '$&-');
 }

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { alphabet, base32 } from './base32.ts';
 
 /** 16 lower-case base32 characters (RFC 4648 alphabet), 80 random bits. */
 export type Id<Noun extends string> = string & { readonly __noun: Noun };
@@ -10,18 +11,9 @@ export type ServiceId = Id<'service'>;
 
 export const idPattern = /^[a-z2-7]{16}$/;
 
-const alphabet = 'abcdefghijklmnopqrstuvwxyz234567';
-
 /** A new random id; ids are never reused, names may be. */
 export function newId<Noun extends string>(): Id<Noun> {
-  let bits = 0n;
-  for (const byte of randomBytes(10)) bits = (bits << 8n) | BigInt(byte);
-  let id = '';
-  for (let i = 0; i < 16; i++) {
-    id = alphabet[Number(bits & 31n)] + id;
-    bits >>= 5n;
-  }
-  return id as Id<Noun>;
+  return base32(randomBytes(10)) as Id<Noun>;
 }
 
 /** The first `count` bytes (at most 10) an id stands for; MAC addresses are made from them. */

@@ -1,4 +1,5 @@
 import { createHash, createHmac, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto';
+import { base32 } from '../model/base32.ts';
 import { WarrenError } from '../model/error.ts';
 import { invalid } from '../model/parse.ts';
 
@@ -49,14 +50,4 @@ export const fingerprintOf = (certificate: Uint8Array): string =>
 function secretOf(role: Role, id: string, caKey: Uint8Array): string {
   const key = Buffer.from(hkdfSync('sha256', caKey, '', 'warren join token', 32));
   return base32(createHmac('sha256', key).update(`${role}-${id}`).digest().subarray(0, 16));
-}
-
-function base32(bytes: Uint8Array): string {
-  const alphabet = 'abcdefghijklmnopqrstuvwxyz234567';
-  let [text, bits, value] = ['', 0, 0];
-  for (const byte of bytes) {
-    value = ((value << 8) | byte) & 0xffff;
-    for (bits += 8; bits >= 5; bits -= 5) text += alphabet[(value >> (bits - 5)) & 31];
-  }
-  return bits > 0 ? text + alphabet[(value << (5 - bits)) & 31] : text;
 }
