@@ -1,17 +1,17 @@
 import { randomBytes } from 'node:crypto';
-import type * as z from 'zod';
+import * as z from 'zod';
 import { WarrenError } from '../model/error.ts';
 import type { NodeId } from '../model/id.ts';
+import { type Role, roles } from '../model/node.ts';
 import { invalid } from '../model/parse.ts';
 import type { View } from '../model/view.ts';
-import { holderOf, type KeyPair, keyBytes, readRequest, sign } from '../pki/certificate.ts';
-import { newTokenId, parseToken, type Role, refused, verifyToken } from '../pki/token.ts';
+import type { KeyPair } from '../pki/pem.ts';
+import { newTokenId, parseToken, refused, tokenOf, verifyToken } from '../pki/token.ts';
 import type { Store, TokenVerdict } from '../store/store.ts';
 import type { Config } from './config.ts';
 import type { Route } from './join-api.ts';
 import { type Joined, joinRequest, renewRequest } from './join-protocol.ts';
 import type { Log } from './log.ts';
-import { tokenText } from './pki-files.ts';
 
 /** Who becomes and stays a member: a manager's answers to hosts that join or renew their certificates. */
 export class Admission {
@@ -33,19 +33,19 @@ export class Admission {
     return { '/v1/join': (body, from) => this.#join(body, from), '/v1/renew': (body) => this.#renew(body) };
   }
 
-  /** The standing token of a role, or one with an end. */
-  async token(
-    role: Role,
-    wish: { ttlMs?: number | undefined; uses?: number | undefined; rotate?: boolean },
-  ): Promise<string> {
-    const id = await this.#store.tokenIssue({ id: newTokenId(), role, ...wish });
-    return tokenText(this.#ca, role, id);
+  /** The standing token of a role, or one with a bound. */
+  async token(input: unknown): Promise<{ token: string; role: Role }> {
+    const { role, ttl, ...wish } = checked(tokenWish, input);
+    const ttlMs = ttl === undefined ? undefined : ttl * 1000;
+    const id = await this.#store.tokenIssue({ id: newTokenId(), role, ttlMs, ...wish });
+    return { token: tokenOf(role, id, this.#ca), role };
   }
 
   async #join(body: unknown, from: string): Promise<Joined> {
     const { token, node, request, addresses } = checked(joinRequest, body);
     const { id, role, ...rest } = parseToken(token);
-    verifyToken({ id, role, ...rest }, keyBytes(this.#ca.key));
+    verifyToken({ id, role, ...rest }, this.#ca);
+    const { readRequest, sign } = await makers();
     if ((await readRequest(request)).node !== node) throw invalid('a request for another node');
     // Only its own key brings a member back: whoever has a worker's token must not become somebody else.
     if (this.#view().nodes.has(node as NodeId)) throw refused('cannot make a node that is a member already');
@@ -55,8 +55,8 @@ export class Admission {
     const store = await this.#storeFor(node as NodeId, role);
     this.#log.info('a host may join', { node, role, from });
     return {
-      ...{ cluster: this.#config.cluster, role, dataPort: this.#view().cluster.dataPort },
-      ...{ ca: this.#ca.certificate, certificate, store, storeUsers: this.#config.storeUsers },
+      ...{ cluster: this.#config.cluster, role, ca: this.#ca.certificate, certificate, store },
+      storeUsers: this.#config.storeUsers,
       ...(role === 'manager' && { caKey: this.#ca.key }),
     };
   }
@@ -71,14 +71,25 @@ export class Admission {
 
   async #renew(body: unknown): Promise<{ certificate: string }> {
     const { certificate, request, addresses } = checked(renewRequest, body);
-    const holder = await holderOf(this.#ca, certificate);
-    const { node, publicKey } = await readRequest(request);
-    const member = holder && this.#view().nodes.get(holder.node as NodeId);
-    if (!member || node !== holder.node || publicKey !== holder.publicKey)
-      throw new WarrenError('token_refused', 'that is no member’s certificate', 'join again: warren join');
-    return { certificate: await sign(this.#ca, request, { node, role: member.role, addresses }) };
+    const { readCertificate, readRequest, sign } = await makers();
+    const [holder, { node, key }] = [await readCertificate(this.#ca, certificate), await readRequest(request)];
+    const known = holder && node === holder.node && key === holder.key && this.#view().nodes.has(node as NodeId);
+    if (!known) throw new WarrenError('token_refused', 'that is no member’s certificate', 'join again: warren join');
+    // The role is what the CA said: every worker can write what the store says.
+    return { certificate: await sign(this.#ca, request, { node, role: holder.role, addresses }) };
   }
 }
+
+/** What signs is loaded when somebody comes: most managers sign a few times a year. */
+const makers = () => import('../pki/certificate.ts');
+
+const tokenWish = z.strictObject({
+  role: z.enum(roles).default('worker'),
+  /** Seconds. */
+  ttl: z.number().positive().optional(),
+  uses: z.int().positive().optional(),
+  rotate: z.boolean().optional(),
+});
 
 const verdicts: Record<Exclude<TokenVerdict, 'ok'>, string> = {
   token_unknown: 'counts no more: it was rotated',

@@ -7,7 +7,7 @@ import type { News, Policy } from '../kernel/state.ts';
 import { WarrenError } from '../model/error.ts';
 import type { NodeId } from '../model/id.ts';
 import type { Network } from '../model/network.ts';
-import type { Node } from '../model/node.ts';
+import type { Node, Nodes } from '../model/node.ts';
 import { localOf } from '../model/node.ts';
 import type { View } from '../model/view.ts';
 import { guard } from '../plan/desired/guard.ts';
@@ -106,7 +106,7 @@ export class Agent {
     this.office = new Office(config, paths, this.store, () => this.mirror.view, log);
     const boot = bootId();
     const wanted = new Wanted();
-    this.reconciler = new Reconciler(this.kernel, wanted, config.node.id, boot, () => this.resting);
+    this.reconciler = new Reconciler(this.kernel, wanted, config.node.id, boot, this.resting);
     this.recovery = new Recovery(this.kernel, this.store, this.mirror, log, config.node.id, boot);
     this.queue = new Queue(
       (key) => this.#reconcile(key),
@@ -381,10 +381,9 @@ export class Agent {
   }
 
   /** Nodes whose backends get no new connections: dead ones, and those that a person drained. */
-  get resting(): ReadonlySet<NodeId> {
-    const drained = [...(this.mirror.view?.nodes.values() ?? [])].filter((node) => node.drained);
-    return drained.length === 0 ? this.down : new Set([...this.down, ...drained.map(({ id }) => id)]);
-  }
+  readonly resting: Nodes = {
+    has: (id) => this.down.has(id) || this.mirror.view?.nodes.get(id)?.drained === true,
+  };
 
   /** Does this node find that one dead? */
   isDown(node: NodeId): boolean {

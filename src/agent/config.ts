@@ -7,6 +7,7 @@ import { encapSettings } from '../keys/encap.ts';
 import { WarrenError } from '../model/error.ts';
 import type { NodeId } from '../model/id.ts';
 import { idPattern } from '../model/id.ts';
+import { roles } from '../model/node.ts';
 import { configPathOf } from './config-path.ts';
 import { writePrivate } from './private-file.ts';
 
@@ -57,7 +58,7 @@ const shape = shapeBefore.extend({
   store: z.string(),
   advertise: z.string(),
   node: z.strictObject({ id: z.string().regex(idPattern), name: z.string() }),
-  role: z.enum(['manager', 'worker']).default('manager'),
+  role: z.enum(roles).default('manager'),
   /** Does this host run the cluster's store itself? */
   managedStore: z.boolean().default(false),
   /** Is the store the cluster's own, where every node has its user? */

@@ -13,8 +13,8 @@ import type { Cidr, Ip } from '../model/ip.ts';
 import { familyOf, parseIp } from '../model/ip.ts';
 import type { Cluster, Node } from '../model/node.ts';
 import { invalid, parseName } from '../model/parse.ts';
-import type { KeyPair } from '../pki/certificate.ts';
-import { newTokenId } from '../pki/token.ts';
+import type { KeyPair } from '../pki/pem.ts';
+import { newTokenId, tokenOf } from '../pki/token.ts';
 import { openStore } from '../store/redis.ts';
 import type { Store } from '../store/store.ts';
 import type { Config, Paths, Settings } from './config.ts';
@@ -22,7 +22,7 @@ import { readConfig, readSettings, writeConfig } from './config.ts';
 import type { Place } from './facts.ts';
 import { candidates, gatherFacts, resolvePlace } from './facts.ts';
 import { startManagedStore, stopManagedStore } from './managed-store.ts';
-import { makePki, pkiPaths, readCa, removePki, tlsOf, tokenText } from './pki-files.ts';
+import { makePki, pkiPaths, readCa, removePki, tlsOf } from './pki-files.ts';
 import { tlsReader } from './store-tls.ts';
 
 /** Each by flag or WARREN_*; what is not given there is taken from the configuration file. */
@@ -99,7 +99,7 @@ export async function registerHost(wish: Registration): Promise<InitResult> {
   const { settings, before, paths, place, url, cluster, managed, name } = wish;
   const { underlay } = place;
   const kernel = openKernel();
-  const store = openStore(url, cluster, { tls: tlsReader(wish.storeTls) });
+  const store = openStore(url, cluster, { tls: tlsReader(wish) });
   try {
     const { facts } = await gatherFacts(kernel, place);
     const family = familyOf(underlay);
@@ -149,7 +149,7 @@ export async function registerHost(wish: Registration): Promise<InitResult> {
 const addressesOf = ({ underlay, local }: Place): string[] => [...new Set([underlay, local])];
 
 async function workerToken(store: Store, ca: KeyPair): Promise<string> {
-  return tokenText(ca, 'worker', await store.tokenIssue({ id: newTokenId(), role: 'worker' }));
+  return tokenOf('worker', await store.tokenIssue({ id: newTokenId(), role: 'worker' }), ca);
 }
 
 async function placeOf({ advertise, local, store }: InitOptions, before: Config | undefined): Promise<Place> {

@@ -1,10 +1,10 @@
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import { createServer } from 'node:https';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer, type Server } from 'node:https';
+import type { SecureContextOptions } from 'node:tls';
 import { WarrenError } from '../model/error.ts';
 import type { Ip } from '../model/ip.ts';
-import type { KeyPair } from '../pki/certificate.ts';
 import { bodyLimit, joinPort } from './join-protocol.ts';
 import type { Log } from './log.ts';
 import type { PkiPaths } from './pki-files.ts';
@@ -20,19 +20,10 @@ export class JoinApi {
     this.#server = server;
   }
 
-  static async listen(
-    address: Ip,
-    pki: PkiPaths,
-    ca: KeyPair,
-    routes: Readonly<Record<string, Route>>,
-    log: Log,
-  ): Promise<JoinApi> {
+  static async listen(address: Ip, pki: PkiPaths, routes: Readonly<Record<string, Route>>, log: Log): Promise<JoinApi> {
     const server = createServer(
       {
-        // With the CA's: whoever joins knows its fingerprint only.
-        cert: readFileSync(pki.certificate, 'utf8') + ca.certificate,
-        key: readFileSync(pki.key),
-        minVersion: 'TLSv1.3',
+        ...contextOf(pki),
         headersTimeout: 5000,
         requestTimeout: 10_000,
       },
@@ -45,14 +36,20 @@ export class JoinApi {
   }
 
   /** After a renewal. */
-  use(certificate: string, key: string): void {
-    (this.#server as ReturnType<typeof createServer>).setSecureContext({ cert: certificate, key });
+  reload(pki: PkiPaths): void {
+    this.#server.setSecureContext(contextOf(pki));
   }
 
   close(): void {
     this.#server.closeAllConnections();
     this.#server.close();
   }
+}
+
+/** With the CA's certificate: whoever joins knows its fingerprint only. */
+function contextOf({ certificate, caCertificate, key }: PkiPaths): SecureContextOptions {
+  const chain = [certificate, caCertificate].map((path) => readFileSync(path, 'utf8'));
+  return { cert: chain.join(''), key: readFileSync(key), minVersion: 'TLSv1.3' };
 }
 
 async function answer(

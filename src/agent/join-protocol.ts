@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { idPattern } from '../model/id.ts';
-import { roles } from '../pki/token.ts';
+import { roles } from '../model/node.ts';
 
 /*
  * How a host becomes a member: HTTPS on a manager's port 7650, JSON both ways. The host knows the CA by its fingerprint,
@@ -25,7 +25,6 @@ export type JoinRequest = z.output<typeof joinRequest>;
 export const joined = z.strictObject({
   cluster: z.string(),
   role: z.enum(roles),
-  dataPort: z.number(),
   ca: pem,
   /** For managers only. */
   caKey: pem.optional(),

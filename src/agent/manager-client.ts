@@ -3,9 +3,10 @@ import { isIPv6 } from 'node:net';
 import { connect, type DetailedPeerCertificate } from 'node:tls';
 import type * as z from 'zod';
 import { type ErrorData, WarrenError } from '../model/error.ts';
-import { pemOf } from '../pki/certificate.ts';
+import { pemOf } from '../pki/pem.ts';
 import { fingerprintOf } from '../pki/token.ts';
 import { joinPort } from './join-protocol.ts';
+import { refuseWorker } from './store-tls.ts';
 
 /** A manager's join API: `HOST[:PORT]`, IPv6 in brackets when a port follows. */
 export type Manager = { host: string; port: number };
@@ -57,8 +58,7 @@ export function askManager<T>(
         ...{ ...manager, path, method: 'POST', ca, minVersion: 'TLSv1.3', timeout: patienceMs },
         headers: { 'content-type': 'application/json' },
         // Reached by a name or a NAT's address, too: what counts is that the cluster's CA says it is a manager.
-        checkServerIdentity: (_host, { subject }) =>
-          subject.O === 'manager' ? undefined : new Error('it is no manager of the cluster'),
+        checkServerIdentity: (_host, certificate) => refuseWorker(certificate),
       },
       (response) => {
         let text = '';

@@ -42,7 +42,6 @@ export function methodsOf(agent: Agent): Readonly<Record<string, Method>> {
     const { id } = findNode(await fresh(), reference);
     const node = await store.nodeDrain(id, drained);
     await mirror.refresh('');
-    await agent.passAll();
     return nodeJson(view(), node, (await leaseOf()).get(id), seen(node));
   };
   return {
@@ -131,15 +130,10 @@ export function methodsOf(agent: Agent): Readonly<Record<string, Method>> {
       await mirror.refresh();
       return { removed: [node.id] };
     },
-    /** For a host that shall join; `ttl` in seconds. */
-    'token.issue': async ({ role, ttl, uses, rotate }) => ({
-      token: await agent.office.admission.token(role === 'manager' ? 'manager' : 'worker', {
-        ttlMs: typeof ttl === 'number' ? ttl * 1000 : undefined,
-        uses: typeof uses === 'number' ? uses : undefined,
-        rotate: rotate === true,
-      }),
-      role: role === 'manager' ? 'manager' : 'worker',
-      join: `${agent.config.advertise}`,
+    /** For a host that shall join. */
+    'token.issue': async (params) => ({
+      ...(await agent.office.admission.token(params)),
+      join: agent.config.advertise,
     }),
     /** A person has compared fingerprints: the identity the node has now is the one it is held to from here on. */
     'node.trust': async (params) => {

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { WarrenError } from '../model/error.ts';
 import type { NodeId } from '../model/id.ts';
 import type { Ip } from '../model/ip.ts';
@@ -78,10 +78,9 @@ export class Office {
   }
 
   async #listen(address: Ip): Promise<void> {
-    const ca = readCa(this.#pki);
-    if (!this.#admission || !ca || this.#closed) return;
+    if (!this.#admission || this.#closed) return;
     try {
-      this.#api = await JoinApi.listen(address, this.#pki, ca, this.#admission.routes, this.#log);
+      this.#api = await JoinApi.listen(address, this.#pki, this.#admission.routes, this.#log);
     } catch (error) {
       this.#log.warn('nobody can join by this host', { error: (error as Error).message });
       this.#retry = setTimeout(() => void this.#listen(address), retryMs);
@@ -89,11 +88,10 @@ export class Office {
   }
 
   #renewed(): void {
-    const { certificate, key, caCertificate } = this.#pki;
-    this.#api?.use(readFileSync(certificate, 'utf8') + readFileSync(caCertificate, 'utf8'), readFileSync(key, 'utf8'));
+    this.#api?.reload(this.#pki);
     if (!this.#config.managedStore) return;
     this.#store
-      .tlsReload(certificate, key)
+      .tlsReload(this.#pki.certificate, this.#pki.key)
       .catch((error) => this.#log.warn('the store keeps its old certificate', { error: error.message }));
   }
 }

@@ -1,7 +1,6 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { derOf, type KeyPair, keyBytes, newCa, newRequest, sign } from '../pki/certificate.ts';
-import { type Role, tokenOf } from '../pki/token.ts';
+import type { KeyPair } from '../pki/pem.ts';
 import { writePrivate } from './private-file.ts';
 
 /*
@@ -33,6 +32,7 @@ export async function makePki(
   node: string,
   addresses: readonly string[],
 ): Promise<KeyPair> {
+  const { newCa, newRequest, sign } = await import('../pki/certificate.ts');
   const ca = readCa(paths) ?? (await newCa(cluster));
   writePrivate(paths.caCertificate, ca.certificate);
   writePrivate(paths.caKey, ca.key);
@@ -62,6 +62,3 @@ export const tlsOf = ({ caCertificate, certificate, key }: PkiPaths): { ca: stri
 });
 
 export const removePki = ({ folder }: PkiPaths): void => rmSync(folder, { recursive: true, force: true });
-
-export const tokenText = (ca: KeyPair, role: Role, id: string): string =>
-  tokenOf(role, id, { certificate: derOf(ca.certificate), key: keyBytes(ca.key) });

@@ -7,7 +7,7 @@ import type { Endpoint } from '../model/endpoint.ts';
 import { WarrenError } from '../model/error.ts';
 import type { EndpointId, NetworkId, NodeId } from '../model/id.ts';
 import type { Network } from '../model/network.ts';
-import type { Node } from '../model/node.ts';
+import type { Node, Nodes } from '../model/node.ts';
 import type { NetworkView, View } from '../model/view.ts';
 import { portOf } from '../plan/desired/guard.ts';
 import { networkParts, partScope } from '../plan/desired/network.ts';
@@ -53,7 +53,7 @@ export class Reconciler {
   readonly #boot: string;
   readonly #wanted: Wanted;
   readonly #sweeper: Sweeper;
-  readonly #down: () => ReadonlySet<NodeId>;
+  readonly #down: Nodes;
   /** Does the kernel balance? One without IPVS has none to read. */
   #balances = true;
   /** Can the host have a guard? An earlier agent may have left one; a kernel without IPsec has none. */
@@ -62,13 +62,7 @@ export class Reconciler {
   readonly #built = new Map<NetworkId, string>();
 
   /** `down`: nodes whose backends get nothing new. */
-  constructor(
-    kernel: Kernel,
-    wanted: Wanted,
-    self: NodeId,
-    boot: string,
-    down: () => ReadonlySet<NodeId> = () => new Set(),
-  ) {
+  constructor(kernel: Kernel, wanted: Wanted, self: NodeId, boot: string, down: Nodes = new Set()) {
     this.#kernel = kernel;
     this.#wanted = wanted;
     this.#sweeper = new Sweeper(kernel, leaving);
@@ -134,7 +128,7 @@ export class Reconciler {
     const gone = followed ? await this.#gone(followed) : [];
     // The view's maps change while this pass waits for the kernel: what it applies is what was there now, and no more.
     const alive = followed && { ...followed, endpoints: without(followed.endpoints, gone) };
-    const parts = alive ? networkParts(view, self, alive, { down: this.#down() }) : new Map<Key, Scope>();
+    const parts = alive ? networkParts(view, self, alive, { down: this.#down }) : new Map<Key, Scope>();
     const want = merge([...parts.values()]);
     const namespaces = (await this.#kernel.namespaces()).filter((found) => found === name);
     if (followed && want.namespaces.length > 0 && !this.#built.has(id))
@@ -170,7 +164,7 @@ export class Reconciler {
 
   async #part(view: View, followed: NetworkView, key: PartKey): Promise<Outcome> {
     const have = this.#wanted.get(key) ?? { namespaces: [], wishes: [] };
-    const want = partScope(view, this.#self, followed, key, { down: this.#down() });
+    const want = partScope(view, this.#self, followed, key, { down: this.#down });
     const steps = order(diff(want, have));
     const gone = want.wishes.length === 0 ? have.wishes.filter(({ netns }) => placeOf(netns) === 'endpoint') : [];
     this.#wanted.drop(key);

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { Node } from '../model/node.ts';
-import { age, newRequest, sign } from '../pki/certificate.ts';
+import { age } from '../pki/pem.ts';
 import type { Config } from './config.ts';
 import { joinPort, renewed } from './join-protocol.ts';
 import type { Log } from './log.ts';
@@ -41,6 +41,7 @@ export class Renewal {
     try {
       const certificate = readFileSync(this.#pki.certificate, 'utf8');
       if (age(certificate, now) < due) return;
+      const { newRequest } = await import('../pki/certificate.ts');
       const { request } = await newRequest(this.#config.node.id, readFileSync(this.#pki.key, 'utf8'));
       writePrivate(this.#pki.certificate, await this.#sign(certificate, request));
       this.#log.info('this host’s certificate is renewed');
@@ -54,7 +55,7 @@ export class Renewal {
     const { node, role, advertise, local } = this.#config;
     const addresses = [...new Set([advertise, local ?? advertise])];
     const ca = readCa(this.#pki);
-    if (ca) return sign(ca, request, { node: node.id, role, addresses });
+    if (ca) return (await import('../pki/certificate.ts')).sign(ca, request, { node: node.id, role, addresses });
     const managers = [...this.#nodes()].filter((each) => each.role === 'manager' && each.id !== node.id);
     const known = readFileSync(this.#pki.caCertificate, 'utf8');
     let failed = new Error('no manager is known');

@@ -1,6 +1,6 @@
 import type { IpvsDest } from '../kernel/state.ts';
 import type { Endpoint } from '../model/endpoint.ts';
-import type { NodeId } from '../model/id.ts';
+import type { Nodes } from '../model/node.ts';
 import { healthText } from '../model/parse-service.ts';
 import type { Service } from '../model/service.ts';
 import { isServing } from '../model/service.ts';
@@ -14,7 +14,7 @@ export function serviceJson(
   view: View,
   service: Service,
   backends: readonly Endpoint[],
-  down: ReadonlySet<NodeId>,
+  down: Nodes,
   balanced: readonly IpvsDest[],
 ) {
   const { id, name, vips, ports, scheduler, affinity, health, publish, publishMode, publishFrom, labels } = service;
@@ -40,13 +40,7 @@ export function serviceJson(
   };
 }
 
-function backendJson(
-  view: View,
-  service: Service,
-  endpoint: Endpoint,
-  down: ReadonlySet<NodeId>,
-  balanced: readonly IpvsDest[],
-) {
+function backendJson(view: View, service: Service, endpoint: Endpoint, down: Nodes, balanced: readonly IpvsDest[]) {
   const { name, node, addresses, state, backend } = endpoint;
   const mine = balanced.filter(({ address }) => addresses.some((ip) => ip === address));
   const serving = isServing(service, endpoint, down);

@@ -13,6 +13,13 @@ export type Cluster = {
   readonly underlayFamily: Family;
 };
 
+/** Managers let others in. */
+export const roles = ['manager', 'worker'] as const;
+export type Role = (typeof roles)[number];
+
+/** Some of the nodes; a set, or what is asked one by one. */
+export type Nodes = Pick<ReadonlySet<NodeId>, 'has'>;
+
 export type NodeStatus = 'up' | 'stale' | 'down' | 'drained';
 
 export type Node = {
@@ -20,7 +27,7 @@ export type Node = {
   /** 1…16383, never shared by two members: SPIs, MACs and return hops are made from it. */
   readonly index: number;
   readonly name: string;
-  readonly role: 'manager' | 'worker';
+  readonly role: Role;
   /** Address of the VXLAN tunnel end point (VTEP), as the others reach it. */
   readonly underlay: Ip;
   /** The host's own address where that is another: it is behind a NAT. */

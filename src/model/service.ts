@@ -1,6 +1,7 @@
 import type { Endpoint } from './endpoint.ts';
-import type { EndpointId, NetworkId, NodeId, ServiceId } from './id.ts';
+import type { EndpointId, NetworkId, ServiceId } from './id.ts';
 import type { Cidr, Ip } from './ip.ts';
+import type { Nodes } from './node.ts';
 
 export type Proto = 'tcp' | 'udp';
 /** Of IPVS (ipvsadm(8), -s). */
@@ -60,8 +61,8 @@ export function backendsOf(service: ServiceId, endpoints: ReadonlyMap<EndpointId
   return [...endpoints.values()].filter(({ backend }) => backend?.service === service);
 }
 
-/** Does it get new connections? `down`: nodes that this node finds dead. */
-export function isServing(service: Service, { backend, state, node }: Endpoint, down: ReadonlySet<NodeId>): boolean {
+/** Does it get new connections? `down`: nodes that get nothing new. */
+export function isServing(service: Service, { backend, state, node }: Endpoint, down: Nodes): boolean {
   if (backend?.service !== service.id || state !== 'ready' || down.has(node)) return false;
   return service.health.check === 'none' || backend.healthy;
 }

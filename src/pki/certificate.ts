@@ -14,7 +14,8 @@ import {
   X509CertificateGenerator,
 } from '@peculiar/x509';
 import { WarrenError } from '../model/error.ts';
-import type { Role } from './token.ts';
+import type { Role } from '../model/node.ts';
+import { derOf, type KeyPair, pemOf } from './pem.ts';
 
 /*
  * X.509 (RFC 5280) of one cluster: its CA signs a certificate for every node's own key, ECDSA with P-256 and SHA-256.
@@ -26,8 +27,8 @@ const day = 86_400_000;
 const caDays = 20 * 365;
 export const nodeDays = 90;
 
-/** PEM (RFC 7468); the key PKCS #8. */
-export type KeyPair = { certificate: string; key: string };
+/** `key`: SHA-256 of its SubjectPublicKeyInfo, hex. */
+export type Holder = { node: string; key: string };
 export type Subject = { node: string; role: Role; addresses: readonly string[] };
 
 export async function newCa(cluster: string): Promise<KeyPair> {
@@ -58,23 +59,25 @@ export async function newRequest(node: string, known?: string): Promise<{ reques
   return { request: textOf(request), key: known ?? (await exportKey(keys.privateKey)) };
 }
 
-/** Whom a request is for and the key in it (SubjectPublicKeyInfo, hex of its SHA-256); throws unless whoever sent it has that key. */
-export async function readRequest(pem: string): Promise<{ node: string; publicKey: string }> {
+/** Who sent a request, by the key in it; throws unless whoever made it has that key. */
+export async function readRequest(pem: string): Promise<Holder> {
   const request = parse(() => new Pkcs10CertificateRequest(pem));
   if (!(await request.verify().catch(() => false))) throw malformed();
-  const publicKey = Buffer.from(await request.publicKey.getThumbprint('SHA-256')).toString('hex');
-  return { node: request.subjectName.getField('CN')[0] ?? '', publicKey };
+  return holder(request);
 }
 
-/** Whose certificate it is and the hash of the key in it; undefined when this CA did not sign it. It may have expired. */
-export async function holderOf(ca: KeyPair, pem: string): Promise<{ node: string; publicKey: string } | undefined> {
+/** Whose certificate it is, and in which role; undefined when this CA did not sign it. It may have expired. */
+export async function readCertificate(ca: KeyPair, pem: string): Promise<(Holder & { role: Role }) | undefined> {
   const certificate = parse(() => new X509Certificate(pem));
   const { publicKey } = new X509Certificate(ca.certificate);
   if (!(await certificate.verify({ publicKey, signatureOnly: true }).catch(() => false))) return undefined;
-  return {
-    node: certificate.subjectName.getField('CN')[0] ?? '',
-    publicKey: Buffer.from(await certificate.publicKey.getThumbprint('SHA-256')).toString('hex'),
-  };
+  const role = certificate.subjectName.getField('O')[0] === 'manager' ? 'manager' : 'worker';
+  return { ...(await holder(certificate)), role };
+}
+
+async function holder({ subjectName, publicKey }: Pkcs10CertificateRequest | X509Certificate): Promise<Holder> {
+  const key = Buffer.from(await publicKey.getThumbprint('SHA-256')).toString('hex');
+  return { node: subjectName.getField('CN')[0] ?? '', key };
 }
 
 /** Only the key is taken from the request: who somebody is, the signer says. */
@@ -100,21 +103,8 @@ export async function sign(ca: KeyPair, pem: string, { node, role, addresses }: 
   return textOf(certificate);
 }
 
-/** What part of its life is over: 0 new, 1 and more expired. */
-export function age(pem: string, now: Date): number {
-  const { notBefore, notAfter } = new X509Certificate(pem);
-  return (now.getTime() - notBefore.getTime()) / (notAfter.getTime() - notBefore.getTime());
-}
-
-export const derOf = (pem: string): Uint8Array => new Uint8Array(new X509Certificate(pem).rawData);
-
 /** PEM files follow one another in a chain, so each must end its line. */
 const textOf = (made: { toString(format: 'pem'): string }): string => `${made.toString('pem')}\n`;
-
-export function pemOf(what: string, der: Buffer): string {
-  const lines = der.toString('base64').match(/.{1,64}/g) ?? [];
-  return [`-----BEGIN ${what}-----`, ...lines, `-----END ${what}-----`, ''].join('\n');
-}
 
 /** Clocks of a cluster may differ by an hour. */
 function lasting(days: number): { notBefore: Date; notAfter: Date } {
@@ -126,13 +116,8 @@ async function exportKey(key: webcrypto.CryptoKey): Promise<string> {
   return pemOf('PRIVATE KEY', Buffer.from(await webcrypto.subtle.exportKey('pkcs8', key)));
 }
 
-/** PKCS #8, PEM → DER. */
-export function keyBytes(pem: string): Buffer {
-  return Buffer.from(pem.replace(/-----.*-----|\s/g, ''), 'base64');
-}
-
 const importKey = (pem: string): Promise<webcrypto.CryptoKey> =>
-  webcrypto.subtle.importKey('pkcs8', keyBytes(pem), algorithm, true, ['sign']);
+  webcrypto.subtle.importKey('pkcs8', derOf(pem), algorithm, true, ['sign']);
 
 async function importPair(pem: string): Promise<webcrypto.CryptoKeyPair> {
   const privateKey = await importKey(pem);

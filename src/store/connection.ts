@@ -1,3 +1,4 @@
+import type { ConnectionOptions } from 'node:tls';
 import type { Cluster, RedisOptions } from 'ioredis';
 import { Redis } from 'ioredis';
 import type { Place } from './error.ts';
@@ -8,7 +9,7 @@ import type { Target } from './url.ts';
 
 export type Client = Redis | Cluster;
 /** PEM, for `rediss:`: whom to believe, and who we are. Without `ca` the system's CAs count. */
-export type Tls = { ca?: string; cert?: string; key?: string };
+export type Tls = Pick<ConnectionOptions, 'checkServerIdentity'> & { ca?: string; cert?: string; key?: string };
 
 /** How long a call waits for a store that has just gone away, and for an answer. */
 const patienceMs = 3000;

@@ -1,7 +1,7 @@
 import type { EndpointId, NetworkId, NodeId, ServiceId } from '../model/id.ts';
 import type { Cidr } from '../model/ip.ts';
 import type { Network, Published } from '../model/network.ts';
-import type { Facts } from '../model/node.ts';
+import type { Facts, Role } from '../model/node.ts';
 import type { Service } from '../model/service.ts';
 import type { Revision } from '../model/view.ts';
 import * as announcements from './announcements.ts';
@@ -114,11 +114,11 @@ class RedisStore implements Store {
     return tokens.tokenIssue(this.#session, wish);
   }
 
-  tokenTake(id: string, role: 'worker' | 'manager') {
+  tokenTake(id: string, role: Role) {
     return tokens.tokenTake(this.#session, id, role);
   }
 
-  userGrant(node: NodeId, role: 'worker' | 'manager', password: string) {
+  userGrant(node: NodeId, role: Role, password: string) {
     return users.userGrant(this.#session, node, role, password);
   }
 

@@ -2,7 +2,7 @@ import type { Backend, Endpoint } from '../model/endpoint.ts';
 import type { EndpointId, NetworkId, NodeId, ServiceId } from '../model/id.ts';
 import type { Cidr, Ip } from '../model/ip.ts';
 import type { Network, Published } from '../model/network.ts';
-import type { Cluster, Facts, Node } from '../model/node.ts';
+import type { Cluster, Facts, Node, Role } from '../model/node.ts';
 import type { Service } from '../model/service.ts';
 import type { Revision, View } from '../model/view.ts';
 
@@ -111,7 +111,7 @@ export type Conflict = {
 export type TokenWish = {
   /** Used unless there is a standing one already. */
   id: string;
-  role: 'worker' | 'manager';
+  role: Role;
   /** Milliseconds until it ends; undefined: never. */
   ttlMs?: number | undefined;
   /** How many hosts may join by it; undefined: any number. */
@@ -160,9 +160,9 @@ export interface Store {
   /** The id of a join token that counts from now on. */
   tokenIssue(wish: TokenWish): Promise<string>;
   /** Counts one use. */
-  tokenTake(id: string, role: Node['role']): Promise<TokenVerdict>;
+  tokenTake(id: string, role: Role): Promise<TokenVerdict>;
   /** The node's user of the store, with just what its role needs; the answer is its name. Again: another password. */
-  userGrant(node: NodeId, role: Node['role'], password: string): Promise<string>;
+  userGrant(node: NodeId, role: Role, password: string): Promise<string>;
   /** Its connections end at once. */
   userRevoke(node: NodeId): Promise<void>;
   /** A store of our own, with a new certificate in these files. */

@@ -1,3 +1,4 @@
+import type { Role } from '../model/node.ts';
 import type { Session } from './session.ts';
 import { unexpected } from './session.ts';
 import type { TokenVerdict, TokenWish } from './store.ts';
@@ -13,7 +14,7 @@ export async function tokenIssue(session: Session, { id, role, ttlMs, uses, rota
 }
 
 /** May a host join by it? Counts one use. */
-export async function tokenTake(session: Session, id: string, role: 'worker' | 'manager'): Promise<TokenVerdict> {
+export async function tokenTake(session: Session, id: string, role: Role): Promise<TokenVerdict> {
   const { meta, tokens } = session.registry;
   const [status] = session.present(await session.guarded('take-token-2', [meta, tokens], [id, role]));
   return status as TokenVerdict;

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { NodeId } from '../model/id.ts';
+import type { Role } from '../model/node.ts';
 import type { Session } from './session.ts';
 
 /*
@@ -16,12 +17,7 @@ const withheld = ['tokens'];
 
 export const userOf = (node: NodeId): string => `node-${node}`;
 
-export async function userGrant(
-  session: Session,
-  node: NodeId,
-  role: 'worker' | 'manager',
-  password: string,
-): Promise<string> {
+export async function userGrant(session: Session, node: NodeId, role: Role, password: string): Promise<string> {
   const user = userOf(node);
   // By its hash: commands are in MONITOR and in slow logs.
   const hash = `#${createHash('sha256').update(password).digest('hex')}`;

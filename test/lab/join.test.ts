@@ -13,7 +13,8 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Pkcs10CertificateRequest, X509Certificate as X509, X509CertificateGenerator } from '@peculiar/x509';
 import type { EndpointJson, NodeJson } from '../../src/control/present.ts';
-import { type KeyPair, keyBytes, newRequest } from '../../src/pki/certificate.ts';
+import { newRequest } from '../../src/pki/certificate.ts';
+import { derOf, type KeyPair } from '../../src/pki/pem.ts';
 import { Host } from '../support/cluster.ts';
 import { waitFor } from '../support/wait.ts';
 import { Lab } from './lab.ts';
@@ -197,6 +198,47 @@ test('a host whose certificate expired while it was off comes back by its key', 
   assert.match(await b().guest.ok('cat /lab/b.agent'), /certificate is renewed/);
 });
 
+test('a worker that writes itself down as a manager is none to the CA', async () => {
+  const id = (await a().json<NodeJson[]>('node ls')).find(({ name }) => name === 'b')?.id ?? '';
+  const role = async (): Promise<unknown> =>
+    (await a().json<NodeJson[]>('node ls')).find(({ name }) => name === 'b')?.role;
+  const write = (is: string, was: string): Promise<string> => {
+    const lie = `local d = redis.call("HGET", KEYS[1], ARGV[1]):gsub("${was}", "${is}")
+      redis.call("HSET", KEYS[1], ARGV[1], d)
+      redis.call("XADD", KEYS[2], redis.call("HINCRBY", KEYS[3], "rev", 1) .. "-1", "kind", "node", "id", ARGV[1], "value", d)`;
+    const keys = ['nodes', 'changes', 'meta'].map((key) => `'warren:{default}:${key}'`);
+    return redis(b(), `eval '${lie}' 3 ${keys.join(' ')} ${id}`);
+  };
+  await write('manager', 'worker');
+  await waitFor(async () => (await role()) === 'manager', { what: 'a to believe the store' });
+  const [certificate, key] = await Promise.all(['crt', 'key'].map((end) => b().guest.ok(`cat ${pki}/node.${end}`)));
+  const { request } = await newRequest(id, key);
+  await b().guest.write('/tmp/ask', JSON.stringify({ certificate, request, addresses: ['10.77.0.2'] }));
+  const answer = await b().guest.ok('curl -sk --tlsv1.3 --data-binary @/tmp/ask https://10.77.0.1:7650/v1/renew');
+  const { certificate: renewed } = JSON.parse(answer) as { certificate: string };
+  assert.equal(new X509Certificate(renewed).subject, `O=worker\nCN=${id}`);
+  await write('worker', 'manager');
+  await waitFor(async () => (await role()) === 'worker', { what: 'the truth to be back' });
+});
+
+test('the store and the manager show their new certificate as soon as they have it', async () => {
+  const shown = async (port: number): Promise<string> => {
+    const tls = `-cert ${pki}/node.crt -key ${pki}/node.key -connect 10.77.0.1:${port}`;
+    return b().guest.ok(`openssl s_client ${tls} </dev/null 2>/dev/null | openssl x509 -fingerprint -noout`);
+  };
+  const files = ['ca.crt', 'ca.key', 'node.crt', 'node.key'].map((name) => a().guest.ok(`cat ${pki}/${name}`));
+  const [certificate = '', caKey = '', mine = '', key = ''] = await Promise.all(files);
+  const node = new X509Certificate(mine).subject.replace(/^.*CN=/s, '');
+  const before = await shown(7651);
+  await a().guest.write(`${pki}/node.crt`, await expired({ certificate, key: caKey }, key, node), '600');
+  await a().stopAgent();
+  await a().startAgent();
+  const renewed = await a().guest.ok(`openssl x509 -fingerprint -noout -in ${pki}/node.crt`);
+  assert.notEqual(renewed, before);
+  await waitFor(async () => (await shown(7651)) === renewed, { what: 'the store to show it' });
+  assert.equal(await shown(7650), renewed);
+});
+
 test('without that key nobody comes back by a member’s certificate', async () => {
   const stolen = await b().guest.ok(`cat ${pki}/node.crt`);
   const node = new X509Certificate(stolen).subject.replace(/^.*CN=/s, '');
@@ -224,7 +266,7 @@ async function expired(ca: KeyPair, key: string, node: string): Promise<string> 
     notBefore: new Date(Date.now() - 365 * 86_400_000),
     notAfter: new Date(Date.now() - 275 * 86_400_000),
     publicKey: new Pkcs10CertificateRequest(request).publicKey,
-    signingKey: await webcrypto.subtle.importKey('pkcs8', keyBytes(ca.key), algorithm, false, ['sign']),
+    signingKey: await webcrypto.subtle.importKey('pkcs8', derOf(ca.key), algorithm, false, ['sign']),
     signingAlgorithm: algorithm,
   });
   return `${certificate.toString('pem')}\n`;

@@ -3,7 +3,7 @@ import { host } from '../../kernel/state.ts';
 import type { NodeId } from '../../model/id.ts';
 import { gatewayOf, withPrefix } from '../../model/ip.ts';
 import type { Network } from '../../model/network.ts';
-import type { Node } from '../../model/node.ts';
+import type { Node, Nodes } from '../../model/node.ts';
 import { localOf } from '../../model/node.ts';
 import type { NetworkView, View } from '../../model/view.ts';
 import type { Key, PartKey } from '../key.ts';
@@ -32,8 +32,8 @@ import { isHere } from './here.ts';
 import { ingressFdb } from './ingress.ts';
 import { serviceScope } from './service.ts';
 
-/** `down`: nodes that this one finds dead. */
-type Health = { readonly down: ReadonlySet<NodeId> };
+/** `down`: nodes whose backends get nothing new. */
+type Health = { readonly down: Nodes };
 const allUp: Health = { down: new Set() };
 
 /** The whole network on this node, in the parts that change together: itself (bridge, vxlan, uplink), and each of its parts. */

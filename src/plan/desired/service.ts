@@ -4,6 +4,7 @@ import type { EndpointId, NodeId } from '../../model/id.ts';
 import type { Cidr, Ip } from '../../model/ip.ts';
 import { contains, familyOf, rangeOf, toNumber } from '../../model/ip.ts';
 import type { Network } from '../../model/network.ts';
+import type { Nodes } from '../../model/node.ts';
 import type { Service, ServicePort } from '../../model/service.ts';
 import { backendsOf, isServing } from '../../model/service.ts';
 import { netnsOf } from '../names.ts';
@@ -57,7 +58,7 @@ export function serviceScope(
   network: Network,
   service: Service,
   endpoints: ReadonlyMap<EndpointId, Endpoint>,
-  down: ReadonlySet<NodeId>,
+  down: Nodes,
 ): Scope {
   const backends = backendsOf(service.id, endpoints);
   const ipvs: IpvsService[] = [];
