@@ -50,7 +50,8 @@ export class Office {
 
   /** A certificate that expired while this host was off first: without it there is no store. */
   async open(address: Ip): Promise<void> {
-    await this.#renewal?.look();
+    const renewing = this.#renewal?.look();
+    if (this.#renewal?.expired) await renewing;
     await this.#listen(address);
   }
 

@@ -36,6 +36,10 @@ export class Renewal {
     clearInterval(this.#timer);
   }
 
+  get expired(): boolean {
+    return age(readFileSync(this.#pki.certificate, 'utf8'), new Date()) >= 1;
+  }
+
   /** Renews when two thirds of its life are over; a failure is told and tried again. */
   async look(now = new Date()): Promise<void> {
     try {

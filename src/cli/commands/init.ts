@@ -1,11 +1,10 @@
 import { readFileSync } from 'node:fs';
-import { encapSettings } from '../../keys/encap.ts';
 import { WarrenError } from '../../model/error.ts';
 import { given } from '../ask.ts';
 import { command } from '../command.ts';
 import { show } from '../output.ts';
 import { requireRoot } from '../root.ts';
-import { encapOption, oneOf } from '../setting.ts';
+import { hostOptions, hostSettings } from '../setting.ts';
 import { fields } from '../table.ts';
 import { joinLine } from './token.ts';
 
@@ -18,22 +17,15 @@ export default command({
         describe: 'redis:// URL, or - to read it from stdin; without it this host runs the store',
       })
       .option('store-file', { type: 'string', describe: 'a file that holds the URL' })
-      .option('advertise', { type: 'string', describe: 'address or interface the other hosts reach this one by' })
-      .option('local', {
-        type: 'string',
-        describe: 'behind a NAT: this host’s own address or interface; --advertise is then the NAT’s address',
-      })
       .option('data-port', {
         type: 'number',
         describe: 'VXLAN UDP port of encrypted networks; plain ones use the next',
         defaultDescription: '4789',
       })
-      .option('name', {
-        type: 'string',
-        describe: 'this host’s name in the cluster',
-        defaultDescription: 'its hostname',
-      })
-      .option('encap', encapOption),
+      .option('advertise', hostOptions.advertise)
+      .option('local', hostOptions.local)
+      .option('name', hostOptions.name)
+      .option('encap', hostOptions.encap),
   run: async (args) => {
     requireRoot();
     const [{ initHost }, { pathsOf }] = await Promise.all([
@@ -42,13 +34,9 @@ export default command({
     ]);
     const { env } = process;
     const cluster = args.cluster ?? env.WARREN_CLUSTER;
-    const advertise = args.advertise ?? env.WARREN_ADVERTISE;
-    const local = args.local ?? env.WARREN_LOCAL;
     const dataPort = args.dataPort ?? (env.WARREN_DATA_PORT === undefined ? undefined : Number(env.WARREN_DATA_PORT));
     const store = storeUrl(args) ?? env.WARREN_STORE;
-    const name = args.name ?? env.WARREN_NAME;
-    const encap = args.encap ?? oneOf(encapSettings, 'WARREN_ENCAP');
-    const result = await initHost(given({ cluster, advertise, local, dataPort, store, name, encap }), pathsOf(args));
+    const result = await initHost(given({ cluster, dataPort, store, ...hostSettings(args) }), pathsOf(args));
     show(
       args,
       { node: result.node, cluster: result.cluster },

@@ -1,11 +1,10 @@
 import { readFileSync } from 'node:fs';
-import { encapSettings } from '../../keys/encap.ts';
 import { WarrenError } from '../../model/error.ts';
 import { given } from '../ask.ts';
 import { command } from '../command.ts';
 import { show } from '../output.ts';
 import { requireRoot } from '../root.ts';
-import { encapOption, oneOf } from '../setting.ts';
+import { hostOptions, hostSettings } from '../setting.ts';
 import { fields } from '../table.ts';
 
 export default command({
@@ -18,28 +17,17 @@ export default command({
       })
       .positional('manager', { type: 'string', demandOption: true })
       .option('token-file', { type: 'string', describe: 'a file that holds the token; write @ for TOKEN' })
-      .option('advertise', { type: 'string', describe: 'address or interface the other hosts reach this one by' })
-      .option('local', { type: 'string', describe: 'behind a NAT: this host’s own address or interface' })
-      .option('name', {
-        type: 'string',
-        describe: 'this host’s name in the cluster',
-        defaultDescription: 'its hostname',
-      })
-      .option('encap', encapOption),
+      .option('advertise', hostOptions.advertise)
+      .option('local', hostOptions.local)
+      .option('name', hostOptions.name)
+      .option('encap', hostOptions.encap),
   run: async (args) => {
     requireRoot();
     const [{ joinHost }, { pathsOf }] = await Promise.all([
       import('../../agent/join.ts'),
       import('../../agent/config.ts'),
     ]);
-    const { env } = process;
-    const options = given({
-      advertise: args.advertise ?? env.WARREN_ADVERTISE,
-      local: args.local ?? env.WARREN_LOCAL,
-      name: args.name ?? env.WARREN_NAME,
-      encap: args.encap ?? oneOf(encapSettings, 'WARREN_ENCAP'),
-    });
-    const result = await joinHost(tokenOf(args), args.manager, options, pathsOf(args));
+    const result = await joinHost(tokenOf(args), args.manager, given(hostSettings(args)), pathsOf(args));
     show(
       args,
       { node: result.node, cluster: result.cluster },
