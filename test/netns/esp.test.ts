@@ -303,7 +303,7 @@ kernelTest(
     ping(ends[0], four[1], 3);
     await eventually(() => assert.deepEqual(heard.expired.at(-1), { ...id, hard: true }));
     assert.equal(heard.expired.length, 2);
-    await eventually(async () => assert.ok(!(await sas(kernel, ends[0])).has(0x1001)));
+    await eventually(async () => assert.ok(!(await sas(kernel, ends[0])).has(0x1001), 'it to go'));
 
     // By the clock, without a packet, and IPv6; many at once are all told.
     heard.expired.length = 0;

@@ -133,7 +133,12 @@ kernelTest(
     // A new address brings local routes of its own, which are nobody's to judge.
     await kernel.apply(ns, [{ op: 'addr.set', addr: { dev: 'lo', address: '10.8.0.1/16' } }]);
     await kernel.apply(ns, [{ op: 'route.set', route: { dst: '10.7.0.0/16', dev: 'lo', protocol } }]);
-    await eventually(() => assert.ok(news.some(({ item }) => 'dst' in item && item.dst === '10.7.0.0/16')));
+    await eventually(() =>
+      assert.ok(
+        news.some(({ item }) => 'dst' in item && item.dst === '10.7.0.0/16'),
+        'news of it',
+      ),
+    );
     assert.ok(!news.some(({ item }) => 'dst' in item && item.dst === '10.8.0.1/32'));
     abort.abort();
     await done;

@@ -71,7 +71,7 @@ kernelTest('a thousand changes are few hints; neighbours are not fdb entries', a
     ns,
     many.map((neigh) => ({ op: 'neigh.set', neigh })),
   );
-  await eventually(() => assert.ok(neighs.hints > 0));
+  await eventually(() => assert.ok(neighs.hints > 0, 'a hint at neighbours'));
   assert.ok(neighs.hints < 500, `${neighs.hints} hints for 1000 changes`);
   assert.equal(fdb.hints, 0);
   neighs.abort.abort();
@@ -195,7 +195,12 @@ kernelTest(
       { op: 'fdb.set', fdb: { dev: 'vx0', lladdr: mac(7), via: 'master', externLearn: true } },
       { op: 'fdb.set', fdb: { dev: 'vx0', lladdr: mac(8), via: 'self', dst: '192.0.2.2', externLearn: true } },
     ]);
-    await eventually(() => assert.ok(news.some(({ item }) => 'lladdr' in item && item.lladdr === mac(8))));
+    await eventually(() =>
+      assert.ok(
+        news.some(({ item }) => 'lladdr' in item && item.lladdr === mac(8)),
+        'news of it',
+      ),
+    );
     assert.deepEqual(
       news.filter(({ gone }) => gone),
       [],

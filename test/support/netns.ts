@@ -71,7 +71,10 @@ function leaked(before: readonly string[]): string[] {
   return descriptors().filter((fd) => !before.includes(fd));
 }
 
-/** Waits for a condition, never for a time. */
+/**
+ * Waits for a condition, never for a time. Its assertions need a message: to make one up, a failing assert.ok() reads and
+ * parses its own source, which takes minutes in a guest.
+ */
 export async function eventually(check: () => unknown, within = 5000): Promise<void> {
   const deadline = Date.now() + within;
   for (;;) {
