@@ -344,7 +344,8 @@ describe('where it is', () => {
       await a.ask('endpoint.detach', { endpoint: endpoint.id });
       await waitFor(async () => !(await inside()).stdout.match(/warren-1048578|wup1048578/), {
         what: 'the network to be gone',
-        timeout: 3000,
+        // It takes 0.2 s; a connection that kept it would for minutes.
+        timeout: 10_000,
       });
       open.kill('SIGKILL');
       await a.guest.ok('ip netns del x1');
