@@ -14,6 +14,7 @@ import { guard } from '../plan/desired/guard.ts';
 import { covers } from '../plan/diff.ts';
 import type { Key } from '../plan/key.ts';
 import { partsOf } from '../plan/key.ts';
+import { askedByNobody } from '../store/asker.ts';
 import { Mirror } from '../store/mirror.ts';
 import type { Store, Lease as StoreLease } from '../store/store.ts';
 import { type AttachDeps, detachEndpoint, withdrawAbandoned } from './attach.ts';
@@ -109,7 +110,7 @@ export class Agent {
     this.reconciler = new Reconciler(this.kernel, wanted, config.node.id, boot, this.resting);
     this.recovery = new Recovery(this.kernel, this.store, this.mirror, log, config.node.id, boot);
     this.queue = new Queue(
-      (key) => this.#reconcile(key),
+      (key) => askedByNobody(() => this.#reconcile(key)),
       (key, error, retry) => this.#failed(key, error, retry),
     );
     this.#sysctls = new HostSysctls(join(paths.stateDir, 'sysctls.json'));
@@ -278,10 +279,12 @@ export class Agent {
       (nodes) => this.#healthChanged(nodes),
     );
     this.#resolvConf.sync(this.view);
-    this.mirror.onChange((change) => {
-      this.#resolvConf.changed(this.view, change);
-      this.#changes.heard(change);
-    });
+    this.mirror.onChange((change) =>
+      askedByNobody(() => {
+        this.#resolvConf.changed(this.view, change);
+        this.#changes.heard(change);
+      }),
+    );
     this.recovery.watch(() => this.#removed());
     this.#drift.watch('', 'node');
     this.#balance = new BalanceWatch(

@@ -99,7 +99,7 @@ export async function registerHost(wish: Registration): Promise<InitResult> {
   const { settings, before, paths, place, url, cluster, managed, name } = wish;
   const { underlay } = place;
   const kernel = openKernel();
-  const store = openStore(url, cluster, { tls: tlsReader(wish) });
+  const store = openStore(url, cluster, { tls: tlsReader(wish), host: name });
   try {
     const { facts } = await gatherFacts(kernel, place);
     const family = familyOf(underlay);

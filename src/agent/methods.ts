@@ -1,3 +1,4 @@
+import { auditOf } from '../control/audit.ts';
 import { endpointsOf, findEndpoint, findNetwork, findNode } from '../control/find.ts';
 import { createNetwork, updateNetwork } from '../control/networks.ts';
 import { removeNode } from '../control/nodes.ts';
@@ -130,6 +131,7 @@ export function methodsOf(agent: Agent): Readonly<Record<string, Method>> {
       await mirror.refresh();
       return { removed: [node.id] };
     },
+    'audit.list': async (params) => auditOf(store, await fresh(), params),
     /** For a host that shall join. */
     'token.issue': async (params) => ({
       ...(await agent.office.admission.token(params)),

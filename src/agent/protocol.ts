@@ -11,7 +11,8 @@ import { type ErrorData, WarrenError } from '../model/error.ts';
  */
 export const protocolVersion = 1;
 
-export type Request = { jsonrpc: '2.0'; id: number; method: string; params?: unknown };
+/** `by`: the person who asks, for the audit. */
+export type Request = { jsonrpc: '2.0'; id: number; method: string; params?: unknown; by?: string };
 export type Response =
   | { jsonrpc: '2.0'; id: number | null; result: unknown }
   | { jsonrpc: '2.0'; id: number | null; error: { code: number; message: string; data?: ErrorData } };
@@ -71,7 +72,13 @@ export class AgentClient {
 
   call(method: string, params: unknown = {}): Promise<unknown> {
     const id = this.#next++;
-    const request: Request = { jsonrpc: '2.0', id, method, params };
+    const request: Request = {
+      jsonrpc: '2.0',
+      id,
+      method,
+      params,
+      by: process.env.SUDO_USER ?? process.env.USER ?? 'root',
+    };
     return new Promise((resolve, reject) => {
       if (this.#socket.destroyed) return reject(lost());
       this.#waiting.set(id, { resolve, reject });

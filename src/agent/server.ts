@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { WarrenError } from '../model/error.ts';
+import { askedBy } from '../store/asker.ts';
 import { type Request, type Response, readDocuments } from './protocol.ts';
 
 export type Method = (params: Record<string, unknown>, signal: AbortSignal) => Promise<unknown>;
@@ -64,7 +65,7 @@ async function answer(
   if (!method) return { jsonrpc: '2.0', id, error: { code: -32601, message: `no method ${String(request?.method)}` } };
   try {
     const params = (request.params ?? {}) as Record<string, unknown>;
-    return { jsonrpc: '2.0', id, result: (await method(params, signal)) ?? null };
+    return { jsonrpc: '2.0', id, result: (await askedBy(nameOf(request.by), () => method(params, signal))) ?? null };
   } catch (error) {
     const known =
       error instanceof WarrenError
@@ -72,4 +73,9 @@ async function answer(
         : new WarrenError('internal', error instanceof Error ? error.message : String(error));
     return { jsonrpc: '2.0', id, error: { code: -32000, message: known.message, data: known.toJSON() } };
   }
+}
+
+/** Whoever can open the socket is root, and may call himself what he likes, as long as it is a word. */
+function nameOf(by: unknown): string {
+  return typeof by === 'string' && /^[\w.-]{1,64}$/.test(by) ? by : 'root';
 }

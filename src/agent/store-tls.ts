@@ -8,7 +8,7 @@ import type { Config } from './config.ts';
 
 /** The store this host was told of. */
 export function openStoreOf(config: Config): Store {
-  return openStore(config.store, config.cluster, { tls: tlsReader(config) });
+  return openStore(config.store, config.cluster, { tls: tlsReader(config), host: config.node.name });
 }
 
 /**

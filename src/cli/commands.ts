@@ -26,6 +26,7 @@ export const commands = [
   verb('sync', 'make this host what it should be, once', () => import('./commands/sync.ts')),
   verb('dns', 'serve names in the foreground; the agent does it otherwise', () => import('./commands/dns.ts')),
   verb('status', 'this host at a glance', () => import('./commands/status.ts')),
+  verb('logs', 'who changed what, and when: --audit', () => import('./commands/logs.ts')),
   verb('rekey [node]', 'agree on new keys with a host, or with all', () => import('./commands/rekey.ts')),
   verb('node ls', 'list hosts', () => import('./commands/node-ls.ts')),
   verb('node inspect <node>', 'show a host', () => import('./commands/node-inspect.ts')),

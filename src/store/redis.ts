@@ -5,6 +5,7 @@ import type { Facts, Role } from '../model/node.ts';
 import type { Service } from '../model/service.ts';
 import type { Revision } from '../model/view.ts';
 import * as announcements from './announcements.ts';
+import * as audit from './audit.ts';
 import { Connection, type Tls } from './connection.ts';
 import * as endpoints from './endpoints.ts';
 import { announcedMessage, isScope } from './keys.ts';
@@ -15,6 +16,7 @@ import * as services from './services.ts';
 import { Session } from './session.ts';
 import * as since from './since.ts';
 import type {
+  AuditQuery,
   Claim,
   EndpointWish,
   NetworkPatch,
@@ -35,6 +37,8 @@ export type SecretLike = { reveal(): string };
 export type StoreOptions = {
   /** How long a freed address rests before it is given out again. */
   cooldownMs?: number;
+  /** What this host is called in the audit; its hostname without it. */
+  host?: string;
   /** For `rediss:`. */
   tls?: (() => Tls) | undefined;
 };
@@ -54,9 +58,9 @@ class RedisStore implements Store {
   #wake: Set<(message: string) => void> | undefined;
   readonly #again = new Set<(connected: boolean) => void>();
 
-  constructor(url: string, cluster: string, { cooldownMs = 30_000, tls }: StoreOptions) {
+  constructor(url: string, cluster: string, { cooldownMs = 30_000, tls, host }: StoreOptions) {
     this.#connection = new Connection(parseStoreUrl(url), tls);
-    this.#session = new Session(this.#connection, cluster);
+    this.#session = new Session(this.#connection, cluster, host);
     this.#cooldownMs = cooldownMs;
     this.url = this.#connection.place.url;
   }
@@ -216,6 +220,10 @@ class RedisStore implements Store {
 
   networkRestore(network: Network, claim: Claim) {
     return restore.networkRestore(this.#session, network, claim);
+  }
+
+  audit(query: AuditQuery) {
+    return audit.audit(this.#session, query);
   }
 
   registrySince(revision: Revision | undefined) {

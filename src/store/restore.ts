@@ -49,7 +49,7 @@ export async function registryRestore(
       ...[vnis, prefixes, prefixIndex, removed],
     ],
     [
-      ...[session.channel, '', self, incarnation(), ...known(revision)],
+      ...[session.channel, session.origin('restore-registry-11', ''), self, incarnation(), ...known(revision)],
       ...[firstVni, lastIndex, JSON.stringify(offer)],
     ],
   );

@@ -1,6 +1,8 @@
+import { hostname } from 'node:os';
 import { WarrenError } from '../model/error.ts';
 import type { NetworkId } from '../model/id.ts';
 import type { Cluster } from '../model/node.ts';
+import { asker } from './asker.ts';
 import type { Connection } from './connection.ts';
 import { guardError } from './error.ts';
 import type { NetworkKeys, RegistryKeys } from './keys.ts';
@@ -23,9 +25,12 @@ export class Session {
   #root: string | undefined;
   readonly onWritten = new Set<(written: Written) => void>();
 
-  constructor(connection: Connection, name: string) {
+  readonly #host: string;
+
+  constructor(connection: Connection, name: string, host = hostname()) {
     this.connection = connection;
     this.name = name;
+    this.#host = host;
     this.registry = registryKeys(name);
     this.channel = wakeChannel(name);
   }
@@ -60,7 +65,12 @@ export class Session {
 
   /** A script that changes the scope's documents: it raises the revision and wakes the others. */
   async change(script: Script, scope: '' | NetworkId, keys: readonly string[], args: Args): Promise<Reply> {
-    return this.guarded(script, keys, [this.channel, scope, ...args]);
+    return this.guarded(script, keys, [this.channel, this.origin(script, scope), ...args]);
+  }
+
+  /** `SCOPE VERB WHO`, as it is kept with a change. */
+  origin(script: Script, scope: '' | NetworkId): string {
+    return `${scope} ${script.replace(/-\d+$/, '')} ${asker()}@${this.#host}`;
   }
 
   written(written: Written): void {

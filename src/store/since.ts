@@ -4,7 +4,6 @@ import { parseDocument } from './document.ts';
 import type { Script } from './lua.ts';
 import { parseCluster } from './nodes.ts';
 import type { Session } from './session.ts';
-import { unexpected } from './session.ts';
 import type { Change, Delta, NetworkSnapshot, RegistrySnapshot } from './store.ts';
 
 /**
@@ -78,13 +77,13 @@ function parse<Snapshot>(raw: Raw, whole: (parts: string[][]) => Snapshot): Delt
   }
   const changes: Change[] = [];
   for (let i = 4; i + 2 < raw.length; i += 3)
-    changes.push(parseChange(raw[i], raw[i + 1] as string, raw[i + 2] as string));
+    changes.push(...parseChange(raw[i], raw[i + 1] as string, raw[i + 2] as string));
   return { kind, revision, changes };
 }
 
-function parseChange(kind: unknown, id: string, text: string): Change {
-  if (kind === 'asserted') return { kind, id: id as NodeId };
-  if (kind !== 'node' && kind !== 'network' && kind !== 'endpoint' && kind !== 'service')
-    throw unexpected(String(kind));
-  return { kind, id, value: text === '' ? undefined : parseDocument(kind, text) } as Change;
+/** Of other kinds there is nothing to know: tokens, and what a later version may add. */
+function parseChange(kind: unknown, id: string, text: string): Change[] {
+  if (kind === 'asserted') return [{ kind, id: id as NodeId }];
+  if (kind !== 'node' && kind !== 'network' && kind !== 'endpoint' && kind !== 'service') return [];
+  return [{ kind, id, value: text === '' ? undefined : parseDocument(kind, text) } as Change];
 }

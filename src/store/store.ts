@@ -121,6 +121,28 @@ export type TokenWish = {
 };
 export type TokenVerdict = 'ok' | 'token_unknown' | 'token_expired' | 'token_used';
 
+/** One change that somebody, or an agent, has made: an entry of a change stream. */
+export type AuditEntry = {
+  /** ISO 8601, by the store's clock. */
+  at: string;
+  /** Who, at which host: `PERSON@HOST`; `agent@HOST` where nobody asked for it. */
+  by: string;
+  /** VERB-NOUN, of the script that did it. */
+  action: string;
+  kind: string;
+  id: string;
+  /** As it was called then; null where the stream does not reach back so far. */
+  name: string | null;
+  network: NetworkId | null;
+};
+/** The latest `limit` of those from `since` (ISO 8601) on, in these networks and, without any named, in the registry. */
+export type AuditQuery = {
+  limit: number;
+  since?: string | undefined;
+  networks: readonly NetworkId[];
+  registry: boolean;
+};
+
 /**
  * Shared state. Every mutation is one script (scripts/*.lua), harmless when run twice; every failure is a WarrenError:
  * store_unreachable, store_auth, store_readonly, store_schema, or what the script found (name_taken, subnet_overlap, …).
@@ -223,6 +245,8 @@ export interface Store {
   networkRestore(network: Network, claim: Claim): Promise<readonly Conflict[]>;
 
   // change streams
+  /** Oldest first. */
+  audit(query: AuditQuery): Promise<readonly AuditEntry[]>;
   registrySince(revision: Revision | undefined): Promise<Delta<RegistrySnapshot>>;
   networkSince(id: NetworkId, revision: Revision | undefined): Promise<Delta<NetworkSnapshot> | undefined>;
   /** Wake-ups (pub/sub): '' for the registry, else a network's id, with the entry (`N-MARK`) where known. Only a hint; poll too. */

@@ -173,10 +173,10 @@ for (const brNetfilter of process.env.WARREN_LONG ? [true, false] : [true]) {
       await c.guest.ok('ip netns exec warren-1048576 sh -c "ipvsadm -C; ipvsadm --set 900 120 300"');
       await waitFor(
         async () =>
-          (await c.guest.ok('ip netns exec warren-1048576 ipvsadm-save -n')).includes(`${service.vips[0]}:80`),
-        { what: 'the service', timeout: 4000 },
+          (await c.guest.ok('ip netns exec warren-1048576 ipvsadm-save -n')).includes(`${service.vips[0]}:80`) &&
+          /: 7440 120 300$/m.test(await timeoutsOn(c)),
+        { what: 'the service and the timeouts', timeout: 4000 },
       );
-      assert.match(await timeoutsOn(c), /: 7440 120 300$/m);
       const { servers, failed } = await askFrom(c, 'cc', service.vips[0] ?? '', 80, 'tcp', 6);
       assert.deepEqual([servers, failed], [{ w1: 2, w2: 2, w3: 2 }, []]);
     });

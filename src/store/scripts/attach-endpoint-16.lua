@@ -1,7 +1,7 @@
 -- Takes addresses and writes the endpoint as 'starting'.
 -- KEYS  meta changes endpoints names macs netns epochs reserved holds
 --       addresses4 pool4 cooling4 addresses6 pool6 cooling6 services (network)
--- ARGV  schema root channel scope id node epoch name mac netns head static4 static6 backend
+-- ARGV  schema root channel origin id node epoch name mac netns head static4 static6 backend
 --       head: comma-separated JSON members; static4, static6: hex of the address asked for, or ''; backend: JSON or 'null'
 -- OUT   ok DOCUMENT INCARNATION AT BEFORE | ok DOCUMENT (the same again for the same id)
 --       | service_not_found | absent | gone | network_closing | stale_epoch CURRENT

@@ -1,6 +1,6 @@
 -- Writes a network: name, vni, subnets and VIP pools that overlap nothing.
 -- KEYS  meta changes networks networkNames vnis prefixes prefixIndex (registry)
--- ARGV  schema root channel scope id name head labels firstVni vniCount allowOverlap(1|0) wish
+-- ARGV  schema root channel origin id name head labels firstVni vniCount allowOverlap(1|0) wish
 --       head, labels: comma-separated JSON members
 --       wish: JSON { subnets: [prefix], avoid: [prefix], pools: [pool] }, prefix { cidr, first, last, length },
 --       first and last in hex,

@@ -1,6 +1,6 @@
 -- Withdraws an endpoint. Its addresses cool down; their bits are cleared by a later attach.
 -- KEYS  meta changes endpoints names macs netns holds addresses4 cooling4 addresses6 cooling6 (network)
--- ARGV  schema root channel scope id cooldownMs
+-- ARGV  schema root channel origin id cooldownMs
 -- OUT   ok DOCUMENT INCARNATION AT BEFORE | ok (gone already) | gone | absent | store_schema SCHEMA | store_lost_writes
 local meta = redis.call('HMGET', KEYS[1], 'schema', 'root', 'state', 'past', 'incarnation')
 if not meta[1] then return { 'absent' } end

@@ -1,6 +1,6 @@
 -- A node takes no new work, or takes it again. What it has goes on.
 -- KEYS  meta changes nodes (registry)
--- ARGV  schema root channel scope id drained(0|1)
+-- ARGV  schema root channel origin id drained(0|1)
 -- OUT   ok DOCUMENT | node_not_found | absent | store_schema SCHEMA | store_lost_writes
 local meta = redis.call('HMGET', KEYS[1], 'schema', 'root')
 if not meta[1] then return { 'absent' } end

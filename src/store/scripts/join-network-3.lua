@@ -1,6 +1,6 @@
 -- A node has, or is about to have, endpoints in the network.
 -- KEYS  meta changes networks (registry)
--- ARGV  schema root channel scope id node
+-- ARGV  schema root channel origin id node
 -- OUT   ok DOCUMENT | network_not_found | absent | store_schema SCHEMA | store_lost_writes
 local meta = redis.call('HMGET', KEYS[1], 'schema', 'root')
 if not meta[1] then return { 'absent' } end

@@ -1,6 +1,6 @@
 -- A node no longer has endpoints in the network. A network or member that is gone already is fine.
 -- KEYS  meta changes networks (registry)
--- ARGV  schema root channel scope id node
+-- ARGV  schema root channel origin id node
 -- OUT   ok | absent | store_schema SCHEMA | store_lost_writes
 local meta = redis.call('HMGET', KEYS[1], 'schema', 'root')
 if not meta[1] then return { 'absent' } end

@@ -1,6 +1,6 @@
 -- A service's published ports become those given; a port is one service's in the whole cluster.
 -- KEYS  meta changes networks (registry)
--- ARGV  schema root channel scope id service wish
+-- ARGV  schema root channel origin id service wish
 --       wish: JSON list of { text, ip ('' = all addresses), port, proto }, text: the entry's JSON
 -- OUT   ok DOCUMENT | network_not_found | published_port_taken PORT/PROTO SERVICE NETWORKNAME | absent | store_schema SCHEMA
 --       | store_lost_writes

@@ -1,6 +1,6 @@
 -- Writes a service; a new one takes a virtual IP per family, one that is there keeps its own.
 -- KEYS  meta changes services names vips (network)
--- ARGV  schema root channel scope id name mode(new|known) head settings plan
+-- ARGV  schema root channel origin id name mode(new|known) head settings plan
 --       head, settings: comma-separated JSON members
 --       plan: JSON { pools: [{ head, low, count, hex }] }: virtual IPs are HEAD and LOW + 1…COUNT in 8 hex digits; hex: the one
 --       asked for, or ''

@@ -1,6 +1,6 @@
 -- The endpoint's node has built it: packets can leave.
 -- KEYS  meta changes endpoints epochs holds (network)
--- ARGV  schema root channel scope id epoch
+-- ARGV  schema root channel origin id epoch
 -- OUT   ok DOCUMENT INCARNATION AT BEFORE | ok DOCUMENT (it was already) | endpoint_not_found | stale_epoch CURRENT
 --       | network_closing | gone | absent | store_schema SCHEMA | store_lost_writes
 local meta = redis.call('HMGET', KEYS[1], 'schema', 'root', 'state', 'incarnation')

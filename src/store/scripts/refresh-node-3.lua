@@ -1,6 +1,6 @@
 -- What a node's newest agent tells anew about its host. It never brings back a node that was removed.
 -- KEYS  meta changes nodes (registry)
--- ARGV  schema root channel scope id epoch facts
+-- ARGV  schema root channel origin id epoch facts
 -- OUT   ok DOCUMENT | stale_epoch CURRENT | node_not_found | absent | store_schema SCHEMA | store_lost_writes
 local meta = redis.call('HMGET', KEYS[1], 'schema', 'root')
 if not meta[1] then return { 'absent' } end

@@ -1,6 +1,6 @@
 -- Registers a node, or refreshes what is known about it; index, epoch and time of joining stay.
 -- KEYS  meta changes nodes nodeNames nodeIndexes removed (registry)
--- ARGV  schema root channel scope id name who facts joined lastIndex
+-- ARGV  schema root channel origin id name who facts joined lastIndex
 --       who, facts, joined: comma-separated JSON members
 -- OUT   ok DOCUMENT | name_taken HOLDER | index_exhausted | absent | store_schema SCHEMA | store_lost_writes
 -- A document is JSON in lines, so that a script replaces a whole line and never re-encodes.

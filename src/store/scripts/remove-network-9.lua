@@ -1,6 +1,6 @@
 -- Second step of a removal: the registry forgets a network whose slot is closed, and remembers to purge the slot.
 -- KEYS  meta changes networks networkNames vnis prefixes prefixIndex purges removed (registry)
--- ARGV  schema root channel scope id firstVni
+-- ARGV  schema root channel origin id firstVni
 -- OUT   ok removed(0|1) | absent | store_schema SCHEMA | store_lost_writes
 local meta = redis.call('HMGET', KEYS[1], 'schema', 'root')
 if not meta[1] then return { 'absent' } end

@@ -1,6 +1,6 @@
 -- Forgets a node with its name, index and lease, and what it has announced or was announced to it.
 -- KEYS  meta changes nodes nodeNames nodeIndexes leases removed announcements (registry; the last one is the node's own)
--- ARGV  schema root channel scope id
+-- ARGV  schema root channel origin id
 -- OUT   ok removed(0|1) | absent | store_schema SCHEMA | store_lost_writes
 local meta = redis.call('HMGET', KEYS[1], 'schema', 'root')
 if not meta[1] then return { 'absent' } end

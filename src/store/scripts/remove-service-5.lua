@@ -1,6 +1,6 @@
 -- Removes a service; its backends go on as endpoints of none.
 -- KEYS  meta changes services names vips (network)
--- ARGV  schema root channel scope id
+-- ARGV  schema root channel origin id
 -- OUT   ok removed(0|1) [INCARNATION AT BEFORE] | gone | absent | store_schema SCHEMA | store_lost_writes
 local meta = redis.call('HMGET', KEYS[1], 'schema', 'root', 'state', 'incarnation')
 if not meta[1] then return { 'absent' } end

@@ -2,7 +2,7 @@
 -- node's endpoints are what it says, and who is in the store already keeps what both claim.
 -- KEYS  meta changes endpoints names macs netns epochs reserved holds
 --       addresses4 pool4 cooling4 addresses6 pool6 cooling6 asserted services vips (network)
--- ARGV  schema root channel scope node epoch newIncarnation incarnation n mark plan holdMs awaitMs
+-- ARGV  schema root channel origin node epoch newIncarnation incarnation n mark plan holdMs awaitMs
 --       incarnation, n, mark: the last revision the node knows, '' when it did not follow the network
 --       plan: JSON { pools, reserved (see open-network), members: [node id], others: [hex],
 --       mine: [{ id, name, mac, netns, hexes, text }], services: [{ id, name, hexes, text }] }; others: addresses of other nodes' endpoints the node remembers

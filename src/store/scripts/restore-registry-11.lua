@@ -1,6 +1,6 @@
 -- A node offers the registry it remembers to a store that lost writes: what is missing is added, what is there stays.
 -- KEYS  meta changes nodes nodeNames nodeIndexes networks networkNames vnis prefixes prefixIndex removed (registry)
--- ARGV  schema channel scope self newIncarnation incarnation n mark firstVni lastIndex offer
+-- ARGV  schema channel origin self newIncarnation incarnation n mark firstVni lastIndex offer
 --       incarnation, n, mark: the last revision the node knows
 --       offer: JSON { cluster: [field, value, …], nodes: [{ id, name, index, epoch, text }],
 --       networks: [{ id, name, vni, text, prefixes: [{ kind: s|v, first, last, length, cidr }] }] }; first and last in hex,
@@ -12,13 +12,15 @@
 local schema = redis.call('HGET', KEYS[1], 'schema')
 if schema and schema ~= ARGV[1] then return { 'store_schema', schema } end
 
+local scope, by = ARGV[3]:match('^(%S*) (.*)$')
 -- One revision, one stream entry, one wake-up. The time in the entry's id tells two histories of one revision apart.
 local function changed(kind, id, value)
   local rev = redis.call('HINCRBY', KEYS[1], 'rev', 1)
   local now = redis.call('TIME')
   local at = string.format('%.0f-%s%06d', rev, now[1], now[2])
-  redis.call('XADD', KEYS[2], 'MAXLEN', '~', 10000, at, 'kind', kind, 'id', id, 'value', value)
-  redis.call('PUBLISH', ARGV[2], ARGV[3])
+  redis.call('XADD', KEYS[2], 'MAXLEN', '~', 10000, at, 'kind', kind, 'id', id, 'value', value,
+    'by', by)
+  redis.call('PUBLISH', ARGV[2], scope)
 end
 
 -- First clear bit of [from, to], or nil. Bits past the end of the string are clear.
@@ -45,7 +47,7 @@ if not schema then
   made = '1'
   redis.call('DEL', unpack(KEYS))
   redis.call('HSET', KEYS[1], 'schema', ARGV[1], 'incarnation', ARGV[5], 'root', ARGV[5], 'rev', 0, unpack(offer.cluster))
-  redis.call('PUBLISH', ARGV[2], ARGV[3])
+  redis.call('PUBLISH', ARGV[2], scope)
 else
   local meta = redis.call('HMGET', KEYS[1], 'clusterId', 'incarnation', 'rev')
   for i = 1, #offer.cluster, 2 do

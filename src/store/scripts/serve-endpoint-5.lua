@@ -1,6 +1,6 @@
 -- An endpoint becomes a backend of a service, changes as one, or is none any more.
 -- KEYS  meta changes endpoints services epochs (network)
--- ARGV  schema root channel scope id epoch expect backend state
+-- ARGV  schema root channel origin id epoch expect backend state
 --       epoch: of the endpoint's node where that says so itself, else ''
 --       expect: the service it must be a backend of ('' = of none, or already of the one it becomes one of)
 --       backend: JSON, 'null' = none; state: '' = leave

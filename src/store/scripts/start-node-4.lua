@@ -1,6 +1,6 @@
 -- A new agent takes the node over: epoch + 1, its lease, fresh facts.
 -- KEYS  meta changes nodes leases (registry)
--- ARGV  schema root channel scope id facts leaseMs
+-- ARGV  schema root channel origin id facts leaseMs
 -- OUT   ok DOCUMENT | node_not_found | absent | store_schema SCHEMA | store_lost_writes
 local meta = redis.call('HMGET', KEYS[1], 'schema', 'root')
 if not meta[1] then return { 'absent' } end

@@ -1,6 +1,6 @@
 -- Replaces a network's labels and grows its subnets; a subnet may only become a prefix that contains the old one.
 -- KEYS  meta changes networks prefixes prefixIndex (registry)
--- ARGV  schema root channel scope id labels ('' = leave) wish
+-- ARGV  schema root channel origin id labels ('' = leave) wish
 --       wish: JSON { subnets: [prefix], avoid: [prefix] }, prefix { cidr, first, last, length }, first and last in hex
 -- OUT   ok DOCUMENT | network_not_found | invalid_input CIDR (contains no subnet of the network)
 --       | subnet_overlap CIDR OTHER (network ID NAME subnet|pool | route) | absent | store_schema SCHEMA | store_lost_writes

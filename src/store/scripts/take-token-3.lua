@@ -1,16 +1,18 @@
--- A host joins by a token: counts one use. No revision: the node that comes of it is the change.
--- KEYS  meta tokens (registry)
--- ARGV  schema root id role
+-- A host joins by a token: counts one use. The change is for the audit.
+-- KEYS  meta changes tokens (registry)
+-- ARGV  schema root channel origin id role
 -- OUT   ok | token_unknown | token_expired | token_used | absent | store_schema SCHEMA | store_lost_writes
 local meta = redis.call('HMGET', KEYS[1], 'schema', 'root')
 if not meta[1] then return { 'absent' } end
 if meta[1] ~= ARGV[1] then return { 'store_schema', meta[1] } end
 if ARGV[2] ~= '' and meta[2] ~= ARGV[2] then return { 'store_lost_writes' } end
 
-local token = redis.call('HGET', KEYS[2], ARGV[3])
+-- include: changed
+
+local token = redis.call('HGET', KEYS[3], ARGV[5])
 if not token then return { 'token_unknown' } end
 local role, ends, uses = token:match('^(%l+) (%d+) (%-?%d+)$')
-if role ~= ARGV[4] then return { 'token_unknown' } end
+if role ~= ARGV[6] then return { 'token_unknown' } end
 ends, uses = tonumber(ends), tonumber(uses)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -20,6 +22,7 @@ if uses < 0 then return { 'token_used' } end
 -- 0 means any number, so a token that is used up has -1.
 if uses > 0 then
   local left = uses > 1 and uses - 1 or -1
-  redis.call('HSET', KEYS[2], ARGV[3], role .. ' ' .. string.format('%.0f', ends) .. ' ' .. left)
+  redis.call('HSET', KEYS[3], ARGV[5], role .. ' ' .. string.format('%.0f', ends) .. ' ' .. left)
 end
+changed('token', ARGV[5], '{"name":"' .. role .. '"}')
 return { 'ok' }
