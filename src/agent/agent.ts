@@ -16,7 +16,7 @@ import type { Key } from '../plan/key.ts';
 import { partsOf } from '../plan/key.ts';
 import { askedByNobody } from '../store/asker.ts';
 import { Mirror } from '../store/mirror.ts';
-import type { Store, Lease as StoreLease } from '../store/store.ts';
+import type { Store } from '../store/store.ts';
 import { type AttachDeps, detachEndpoint, withdrawAbandoned } from './attach.ts';
 import { Backends } from './backends.ts';
 import { BalanceWatch } from './balance-watch.ts';
@@ -29,7 +29,7 @@ import { DropWatch } from './drops.ts';
 import { Encryption } from './encryption.ts';
 import { bootId, gatherFacts, resolvePlace } from './facts.ts';
 import { Health } from './health.ts';
-import { Lease, leaseMs } from './lease.ts';
+import { Lease, vigilance } from './lease.ts';
 import { takeLock } from './lock.ts';
 import type { Log } from './log.ts';
 import { Membership } from './membership.ts';
@@ -264,7 +264,8 @@ export class Agent {
     const { boot } = this.deps;
     await this.encryption.open(this.#paths, boot, cluster, this.view.nodes.get(this.config.node.id));
     const wish = { ...facts, ...this.encryption.facts };
-    const node = await this.store.nodeStart(this.config.node.id, wish, leaseMs);
+    const watch = vigilance(this.config.downAfter);
+    const node = await this.store.nodeStart(this.config.node.id, wish, watch.leaseMs, boot);
     await this.mirror.refresh('');
     for (const network of this.mirror.view?.networks.values() ?? []) {
       if (network.members.includes(node.id)) await this.mirror.follow(network.id);
@@ -272,12 +273,18 @@ export class Agent {
     this.#self = node;
     this.encryption.start(cluster.id, cluster.dataPort, () => this.self);
     this.encryption.update(this.view, false);
-    this.#lease = new Lease(this.store, node, this.log, (error) => this.#end.reject(error));
-    this.#health = new Health(
-      () => this.#peers(),
-      readDown(this.#paths.runDir),
-      (nodes) => this.#healthChanged(nodes),
-    );
+    const health = new Health({
+      ...watch,
+      peers: () => [...this.view.nodes.values()].filter(({ id }) => id !== node.id),
+      known: readDown(this.#paths.runDir),
+      changed: (nodes) => this.#healthChanged(nodes),
+    });
+    this.#health = health;
+    this.#lease = new Lease(this.store, node, watch, this.log, {
+      heard: (quiet) => health.heard(quiet),
+      unheard: () => health.unheard(),
+      superseded: (error) => this.#end.reject(error),
+    });
     this.#resolvConf.sync(this.view);
     this.mirror.onChange((change) =>
       askedByNobody(() => {
@@ -397,12 +404,6 @@ export class Agent {
   #healthChanged(nodes: readonly NodeId[]): void {
     writeDown(this.#paths.runDir, this.down);
     this.#changes.rebalance(nodes);
-  }
-
-  async #peers(): Promise<{ node: Node; lease: StoreLease | undefined }[]> {
-    const leases = new Map((await this.store.leases()).map((lease) => [lease.node, lease]));
-    const nodes = [...(this.mirror.view?.nodes.values() ?? [])];
-    return nodes.filter(({ id }) => id !== this.config.node.id).map((node) => ({ node, lease: leases.get(node.id) }));
   }
 
   /** The encrypted networks that are in this host's kernel. */

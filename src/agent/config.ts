@@ -45,6 +45,8 @@ const shapeBefore = z.strictObject({
   verbose: z.boolean().optional(),
   /** Seconds between looks at everything, although nothing was heard; 0: never. */
   resync: z.number().min(0).max(86_400).optional(),
+  /** Seconds within which a host that died is found dead. */
+  downAfter: z.number().min(2).max(86_400).optional(),
   /** Which one to use with other nodes; without it the faster one. */
   cipher: z.enum(ciphers).optional(),
   /** ESP by itself or in UDP; auto, and without it: in UDP where ESP does not pass. */

@@ -44,6 +44,7 @@ export const exitCodes = {
   port_taken: 4,
   behind_nat: 4,
   stale_epoch: 4,
+  identity_in_use: 4,
   agent_unreachable: 5,
   manager_unreachable: 5,
   store_unreachable: 5,

@@ -29,7 +29,7 @@ export function registryKeys(cluster: string) {
     nodeNames: key('node-names'),
     /** bitmap by index */
     nodeIndexes: key('node-indexes'),
-    /** hash id -> `EPOCH EXPIRES SEEN` (milliseconds of the store's clock) */
+    /** hash id -> `EPOCH EXPIRES SEEN BOOT` (milliseconds of the store's clock; the boot of the host that holds it) */
     leases: key('leases'),
     /** hash sender -> announcement: what the others have announced to that node */
     announcements: (to: NodeId) => key(`keys:${to}`),

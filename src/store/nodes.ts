@@ -80,13 +80,19 @@ export async function nodeRemove(session: Session, id: NodeId): Promise<boolean>
   return removed === '1';
 }
 
-export async function nodeStart(session: Session, id: NodeId, facts: Facts, leaseMs: number): Promise<Node> {
+export async function nodeStart(session: Session, id: NodeId, facts: Facts, leaseMs: number, boot = ''): Promise<Node> {
   const { meta, changes, nodes, leases } = session.registry;
-  const args = [id, factsLine(facts), leaseMs];
+  const args = [id, factsLine(facts), leaseMs, boot];
   const [status, detail] = session.present(
     await session.change('start-node-4', '', [meta, changes, nodes, leases], args),
   );
   if (status === 'ok') return parseDocument('node', detail);
+  if (status === 'identity_in_use')
+    throw new WarrenError(
+      status,
+      `another host runs as this node (${id}); it was last seen at ${new Date(Number(detail)).toISOString()}`,
+      'was this machine cloned? On the clone: warren leave --force, then join again',
+    );
   throw status === 'node_not_found' ? unknownNode(id) : unexpected(status);
 }
 
@@ -108,13 +114,28 @@ export async function nodeRefresh(session: Session, id: NodeId, epoch: number, f
   throw status === 'node_not_found' ? unknownNode(id) : unexpected(status);
 }
 
-export async function nodeRenew(session: Session, id: NodeId, epoch: number, leaseMs: number): Promise<void> {
+export async function nodeRenew(
+  session: Session,
+  id: NodeId,
+  epoch: number,
+  leaseMs: number,
+  quietMs = leaseMs,
+): Promise<ReadonlyMap<NodeId, number>> {
   const { meta, nodes, leases } = session.registry;
-  const reply = await session.guarded('renew-node-3', [meta, nodes, leases], [id, epoch, leaseMs]);
+  const reply = await session.guarded('renew-node-3', [meta, nodes, leases], [id, epoch, leaseMs, quietMs]);
   const [status, detail] = session.present(reply);
-  if (status === 'ok') return;
+  if (status === 'ok') return agesOf((reply as unknown as ['ok', string[]])[1]);
   if (status === 'stale_epoch') throw staleEpoch(epoch, detail);
   throw status === 'node_not_found' ? unknownNode(id) : unexpected(status);
+}
+
+function agesOf(flat: readonly string[]): Map<NodeId, number> {
+  const ages = new Map<NodeId, number>();
+  for (let i = 0; i + 1 < flat.length; i += 2) {
+    const age = Number(flat[i + 1]);
+    ages.set(flat[i] as NodeId, age < 0 ? Number.POSITIVE_INFINITY : age);
+  }
+  return ages;
 }
 
 export async function leases(session: Session): Promise<readonly Lease[]> {

@@ -94,8 +94,8 @@ class RedisStore implements Store {
     return nodes.nodeRemove(this.#session, id);
   }
 
-  nodeStart(id: NodeId, facts: Facts, leaseMs: number) {
-    return nodes.nodeStart(this.#session, id, facts, leaseMs);
+  nodeStart(id: NodeId, facts: Facts, leaseMs: number, boot?: string) {
+    return nodes.nodeStart(this.#session, id, facts, leaseMs, boot);
   }
 
   nodeDrain(id: NodeId, drained: boolean) {
@@ -106,8 +106,8 @@ class RedisStore implements Store {
     return nodes.nodeRefresh(this.#session, id, epoch, facts);
   }
 
-  nodeRenew(id: NodeId, epoch: number, leaseMs: number) {
-    return nodes.nodeRenew(this.#session, id, epoch, leaseMs);
+  nodeRenew(id: NodeId, epoch: number, leaseMs: number, quietMs?: number) {
+    return nodes.nodeRenew(this.#session, id, epoch, leaseMs, quietMs);
   }
 
   leases() {

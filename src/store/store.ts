@@ -168,14 +168,17 @@ export interface Store {
   nodeRegister(wish: NodeWish): Promise<Node>;
   /** Its lease, and whether it has endpoints, is not looked at. */
   nodeRemove(id: NodeId): Promise<boolean>;
-  /** A new agent takes over: epoch + 1, lease taken, facts of the host refreshed. */
-  nodeStart(id: NodeId, facts: Facts, leaseMs: number): Promise<Node>;
+  /** A new agent takes over: epoch + 1, lease taken, facts of the host refreshed. identity_in_use while another `boot` has the lease. */
+  nodeStart(id: NodeId, facts: Facts, leaseMs: number, boot?: string): Promise<Node>;
   /** It takes no new work, or takes it again. */
   nodeDrain(id: NodeId, drained: boolean): Promise<Node>;
   /** The host has changed; stale_epoch when a newer agent took over, node_not_found when the node was removed. */
   nodeRefresh(id: NodeId, epoch: number, facts: Facts): Promise<Node>;
-  /** Extends the lease; stale_epoch when a newer agent took over. */
-  nodeRenew(id: NodeId, epoch: number, leaseMs: number): Promise<void>;
+  /**
+   * Extends the lease; stale_epoch when a newer agent took over. Tells the age, in milliseconds, of other nodes' leases that have
+   * not been renewed for `quietMs`; Infinity: it has none.
+   */
+  nodeRenew(id: NodeId, epoch: number, leaseMs: number, quietMs?: number): Promise<ReadonlyMap<NodeId, number>>;
   leases(): Promise<readonly Lease[]>;
 
   // who may join, and what of the store a node may use

@@ -256,6 +256,25 @@ test('a host that is removed can use the store no more', async () => {
   assert.match(await redis(c(), 'ping'), /WRONGPASS|NOAUTH/);
 });
 
+test('a clone of a host is refused while the host lives; whoever was stopped for long finds himself replaced', async () => {
+  // d as b's disk would make it on another machine.
+  const files = 'etc/warren/config.yaml var/lib/warren';
+  await b().guest.ok(`tar -C / -cf /lab/clone.tar ${files}`);
+  await d().guest.ok(
+    'warren leave --force 2>/dev/null; tar -C / -xf /lab/clone.tar && sed -i s/10.77.0.2/10.77.0.4/ /etc/warren/config.yaml',
+  );
+  const sync = await d().warren('sync --once --json');
+  assert.deepEqual([sync.code, JSON.parse(sync.stdout).error.code], [4, 'identity_in_use']);
+  const pid = (await b().settled()).agent.pid;
+  await b().guest.ok(`kill -STOP ${pid}`);
+  await d().startAgent();
+  await b().guest.ok(`kill -CONT ${pid}`);
+  assert.equal((await b().agentEnd()).code, 4);
+  assert.match(await b().guest.ok('tail -n 3 /lab/b.agent'), /newer agent of this node has taken over/);
+  await d().stopAgent();
+  await b().startAgent();
+});
+
 /** As the CA would have signed it for that key, a year ago. */
 async function expired(ca: KeyPair, key: string, node: string): Promise<string> {
   const { request } = await newRequest(node, key);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { newId } from '../../src/model/id.ts';
+import { waitFor } from '../support/wait.ts';
 import { clusterWish, fails, ip, nodeWish, withRedis } from './fixture.ts';
 
 const redis = withRedis();
@@ -104,6 +105,33 @@ test('each start is a new epoch and shuts the older agent out', async () => {
   const unknown = newId<'node'>();
   await fails(store.nodeRenew(unknown, 1, 1000), 'node_not_found');
   await fails(store.nodeStart(unknown, facts, 1000), 'node_not_found');
+});
+
+test('whoever renews his lease hears who has not renewed his, and how long ago', async () => {
+  const { store } = await redis.cluster();
+  const [a, b, c] = [await store.nodeRegister(nodeWish('a')), await store.nodeRegister(nodeWish('b')), nodeWish('c')];
+  await store.nodeStart(a.id, facts, 1000);
+  await store.nodeStart(b.id, facts, 1000);
+  assert.deepEqual([...(await store.nodeRenew(a.id, 1, 1000, 60_000))], []);
+  await store.nodeRegister(c);
+  await waitFor(async () => (await store.nodeRenew(a.id, 1, 1000, 50)).has(b.id), { what: 'b to be late' });
+  const quiet = await store.nodeRenew(a.id, 1, 1000, 50);
+  assert.deepEqual([...quiet.keys()].sort(), [b.id, c.id].sort());
+  assert.ok((quiet.get(b.id) ?? 0) >= 50);
+  assert.equal(quiet.get(c.id), Number.POSITIVE_INFINITY, 'one that never started');
+  await store.nodeRenew(b.id, 1, 1000);
+  assert.ok(!(await store.nodeRenew(a.id, 1, 1000, 60_000)).has(b.id));
+});
+
+test('two hosts with one identity: the second is refused while the first lives', async () => {
+  const { store } = await redis.cluster();
+  const { id } = await store.nodeRegister(nodeWish('n1'));
+  await store.nodeStart(id, facts, 300, 'boot-1');
+  await store.nodeRenew(id, 1, 300);
+  await fails(store.nodeStart(id, facts, 300, 'boot-2'), 'identity_in_use', /last seen at 20/);
+  assert.equal((await store.nodeStart(id, facts, 300, 'boot-1')).epoch, 2, 'its own agent starts again');
+  await waitFor(() => store.nodeStart(id, facts, 300, 'boot-2').then(() => true), { what: 'the lease to lapse' });
+  await fails(store.nodeRenew(id, 2, 300), 'stale_epoch');
 });
 
 test('what a node can encrypt with is told anew at every start, or no longer', async () => {

@@ -19,6 +19,12 @@ export default command({
         describe: 'seconds until a pair of hosts agrees on new keys',
         defaultDescription: '3600',
       })
+      .option('down-after', {
+        type: 'number',
+        describe:
+          'seconds within which a host that died is found dead; one that pauses for less than 40 % of them is not',
+        defaultDescription: '5',
+      })
       .option('cipher', { choices: ciphers, describe: 'use this one only', defaultDescription: 'the faster one' })
       .option('encap', encapOption),
   run: async (args) => {
@@ -33,14 +39,15 @@ export default command({
       ]);
     const paths = pathsOf(args);
     const config = requireConfig(paths.config);
-    const { WARREN_RESYNC, WARREN_REKEY_INTERVAL } = process.env;
+    const { WARREN_RESYNC, WARREN_REKEY_INTERVAL, WARREN_DOWN_AFTER } = process.env;
     const resync = seconds('--resync', args.resync ?? WARREN_RESYNC, 0);
     const rekeyInterval = seconds('--rekey-interval', args.rekeyInterval ?? WARREN_REKEY_INTERVAL, 10);
+    const downAfter = seconds('--down-after', args.downAfter ?? WARREN_DOWN_AFTER, 2);
     const cipher = args.cipher ?? oneOf(ciphers, 'WARREN_CIPHER');
     const encap = args.encap ?? oneOf(encapSettings, 'WARREN_ENCAP');
     if (config.local !== undefined) refuseBareEsp(encap ?? config.encap);
     const agent = new Agent(
-      { ...config, ...given({ resync, rekeyInterval, cipher, encap }) },
+      { ...config, ...given({ resync, rekeyInterval, downAfter, cipher, encap }) },
       paths,
       openLog(isVerbose(args, config)),
     );

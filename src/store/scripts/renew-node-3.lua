@@ -1,7 +1,7 @@
 -- Extends a node's lease; only the newest agent may. No revision: a heartbeat is not a change.
 -- KEYS  meta nodes leases (registry)
--- ARGV  schema root id epoch leaseMs
--- OUT   ok | stale_epoch CURRENT | node_not_found | absent | store_schema SCHEMA | store_lost_writes
+-- ARGV  schema root id epoch leaseMs quietMs
+-- OUT   ok [id AGE …] (other nodes whose lease has not been renewed for quietMs; AGE in milliseconds, -1: it has none) | stale_epoch CURRENT | node_not_found | absent | store_schema SCHEMA | store_lost_writes
 local meta = redis.call('HMGET', KEYS[1], 'schema', 'root')
 if not meta[1] then return { 'absent' } end
 if meta[1] ~= ARGV[1] then return { 'store_schema', meta[1] } end
@@ -16,5 +16,17 @@ if epoch < current then return { 'stale_epoch', tostring(current) } end
 if epoch > current then return { 'store_lost_writes' } end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('HSET', KEYS[3], ARGV[3], string.format('%d %.0f %.0f', epoch, now + ARGV[5], now))
-return { 'ok' }
+local boot = (redis.call('HGET', KEYS[3], ARGV[3]) or ''):match('^%S+ %S+ %S+ (%S*)$') or ''
+redis.call('HSET', KEYS[3], ARGV[3], string.format('%d %.0f %.0f %s', epoch, now + ARGV[5], now, boot))
+
+local ages, flat = {}, redis.call('HGETALL', KEYS[3])
+for i = 1, #flat, 2 do ages[flat[i]] = now - flat[i + 1]:match('^%S+ %S+ (%d+)') end
+local quiet = {}
+for _, id in ipairs(redis.call('HKEYS', KEYS[2])) do
+  local age = ages[id]
+  if id ~= ARGV[3] and (not age or age > tonumber(ARGV[6])) then
+    quiet[#quiet + 1] = id
+    quiet[#quiet + 1] = age and string.format('%.0f', age) or '-1'
+  end
+end
+return { 'ok', quiet }

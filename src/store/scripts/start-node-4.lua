@@ -1,7 +1,8 @@
--- A new agent takes the node over: epoch + 1, its lease, fresh facts.
+-- A new agent takes the node over: epoch + 1, its lease, fresh facts. Not while one of another boot holds the lease: that is
+-- another host with the same identity.
 -- KEYS  meta changes nodes leases (registry)
--- ARGV  schema root channel origin id facts leaseMs
--- OUT   ok DOCUMENT | node_not_found | absent | store_schema SCHEMA | store_lost_writes
+-- ARGV  schema root channel origin id facts leaseMs boot ('': any)
+-- OUT   ok DOCUMENT | identity_in_use SEEN (milliseconds) | node_not_found | absent | store_schema SCHEMA | store_lost_writes
 local meta = redis.call('HMGET', KEYS[1], 'schema', 'root')
 if not meta[1] then return { 'absent' } end
 if meta[1] ~= ARGV[1] then return { 'store_schema', meta[1] } end
@@ -13,11 +14,15 @@ local id = ARGV[5]
 local old = redis.call('HGET', KEYS[3], id)
 if not old then return { 'node_not_found' } end
 local who, joined, index, epoch = old:match('^([^\n]*\n)[^\n]*(\n[^\n]*\n)"index":(%d+),"epoch":(%d+)}$')
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local expires, seen, boot = (redis.call('HGET', KEYS[4], id) or ''):match('^%S+ (%S+) (%S+) (%S*)$')
+if expires and ARGV[8] ~= '' and boot ~= '' and boot ~= ARGV[8] and tonumber(expires) > now then
+  return { 'identity_in_use', seen }
+end
 epoch = epoch + 1
 local document = who .. ARGV[6] .. ',' .. joined .. '"index":' .. index .. ',"epoch":' .. epoch .. '}'
 redis.call('HSET', KEYS[3], id, document)
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('HSET', KEYS[4], id, string.format('%d %.0f %.0f', epoch, now + ARGV[7], now))
+redis.call('HSET', KEYS[4], id, string.format('%d %.0f %.0f %s', epoch, now + ARGV[7], now, ARGV[8]))
 changed('node', id, document)
 return { 'ok', document }
