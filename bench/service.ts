@@ -3,7 +3,7 @@ import { project } from '../test/lab/tools.ts';
 import { Cluster, type Host } from '../test/support/cluster.ts';
 import { serving } from '../test/support/service.ts';
 import { waitFor } from '../test/support/wait.ts';
-import { type Bench, root, scratch, sh } from './place.ts';
+import { type Bench, root, sh } from './place.ts';
 
 type Asked = { perSecond: number; failed: number; p50: number; p99: number };
 
