@@ -7,7 +7,7 @@
  * Exits 1 when a test failed, when none ran, and, with CI set, when one was skipped.
  */
 import { readdirSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
@@ -35,10 +35,8 @@ const phases = [
   { files: all.filter((name) => inLab(name) && !unhurried.test(name)), concurrency: 1, timeout: labTimeout },
 ];
 
-type Event = { type: string; data: { nesting?: number; message?: string; file?: string } };
+type Event = { type: string; data: { nesting?: number; message?: string } };
 const totals = new Map<string, number>();
-/** When a file was first and last heard of. */
-const spans = new Map<string, { first: number; last: number }>();
 
 /** Every phase ends with its own totals; they are held back and added up. */
 async function* events(): AsyncGenerator<Event> {
@@ -47,8 +45,6 @@ async function* events(): AsyncGenerator<Event> {
     if (files.length === 0) continue;
     ends.length = 0;
     for await (const event of run({ files, ...options }) as AsyncIterable<Event>) {
-      const { file } = event.data;
-      if (file) spans.set(file, { first: spans.get(file)?.first ?? performance.now(), last: performance.now() });
       const total =
         event.type === 'test:diagnostic' &&
         event.data.nesting === 0 &&
@@ -67,14 +63,6 @@ async function* events(): AsyncGenerator<Event> {
   }
 }
 
-/** What to look at when all of it takes too long. */
-function slowest(): string {
-  const seconds = ({ first, last }: { first: number; last: number }) => (last - first) / 1000;
-  const files = [...spans].map(([file, span]) => [relative('.', file), seconds(span)] as const);
-  const slow = files.filter(([, each]) => each >= 20).sort((a, b) => b[1] - a[1]);
-  return slow.map(([file, each]) => `${Math.round(each)} s ${file}`).join(', ');
-}
-
 const count = (name: string) => totals.get(name) ?? 0;
 Readable.from(events())
   .compose(new spec())
@@ -83,7 +71,6 @@ Readable.from(events())
     const failed = count('fail') + count('cancelled');
     const skipped = count('skipped') + count('todo');
     if (skipped > 0 && process.env.CI) console.log('error: with CI set a skipped test is a failure');
-    console.log(`slowest: ${slowest()}`);
     console.log(
       `${count('pass')} passed, ${failed} failed, ${skipped} skipped (${Math.round(count('duration_ms') / 1000)} s)`,
     );

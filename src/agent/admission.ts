@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import * as z from 'zod';
+import { espPort } from '../keys/encap.ts';
 import { WarrenError } from '../model/error.ts';
 import type { NodeId } from '../model/id.ts';
+import type { Ip } from '../model/ip.ts';
 import { type Role, roles } from '../model/node.ts';
 import { invalid } from '../model/parse.ts';
 import type { View } from '../model/view.ts';
@@ -10,8 +12,9 @@ import { newTokenId, parseToken, refused, tokenOf, verifyToken } from '../pki/to
 import type { Store, TokenVerdict } from '../store/store.ts';
 import type { Config } from './config.ts';
 import type { Route } from './join-api.ts';
-import { type Joined, joinRequest, renewRequest } from './join-protocol.ts';
+import { type Joined, joinRequest, portsRequest, reachRequest, renewRequest } from './join-protocol.ts';
 import type { Log } from './log.ts';
+import { sayWord } from './reach.ts';
 
 /** Who becomes and stays a member: a manager's answers to hosts that join or renew their certificates. */
 export class Admission {
@@ -30,7 +33,12 @@ export class Admission {
   }
 
   get routes(): Readonly<Record<string, Route>> {
-    return { '/v1/join': (body, from) => this.#join(body, from), '/v1/renew': (body) => this.#renew(body) };
+    return {
+      '/v1/ports': async (body) => this.#ports(body),
+      '/v1/reach': (body) => this.#reach(body),
+      '/v1/join': (body, from) => this.#join(body, from),
+      '/v1/renew': (body) => this.#renew(body),
+    };
   }
 
   /** The standing token of a role, or one with a bound. */
@@ -39,6 +47,19 @@ export class Admission {
     const ttlMs = ttl === undefined ? undefined : ttl * 1000;
     const id = await this.#store.tokenIssue({ id: newTokenId(), role, ttlMs, ...wish });
     return { token: tokenOf(role, id, this.#ca), role };
+  }
+
+  #ports(body: unknown): { ports: number[] } {
+    verifyToken(parseToken(checked(portsRequest, body).token), this.#ca);
+    return { ports: dataPorts(this.#view()) };
+  }
+
+  async #reach(body: unknown): Promise<Record<string, never>> {
+    const { token, address, word } = checked(reachRequest, body);
+    verifyToken(parseToken(token), this.#ca);
+    const { local, advertise } = this.#config;
+    await sayWord((local ?? advertise) as Ip, address as Ip, dataPorts(this.#view()), word);
+    return {};
   }
 
   async #join(body: unknown, from: string): Promise<Joined> {
@@ -82,6 +103,9 @@ export class Admission {
 
 /** What signs is loaded when somebody comes: most managers sign a few times a year. */
 const makers = () => import('../pki/certificate.ts');
+
+/** Of plain networks, and of ESP in UDP; that of encrypted networks takes nothing in clear. */
+const dataPorts = ({ cluster }: View): number[] => [cluster.dataPort + 1, espPort];
 
 const tokenWish = z.strictObject({
   role: z.enum(roles).default('worker'),

@@ -5,6 +5,8 @@ import { roles } from '../model/node.ts';
 /*
  * How a host becomes a member: HTTPS on a manager's port 7650, JSON both ways. The host knows the CA by its fingerprint,
  * which is in the token; the manager knows the host by the token's secret, and later by the key in its certificate.
+ *   POST /v1/ports   PortsRequest → Ports
+ *   POST /v1/reach   ReachRequest → {}, when the manager has said the word to the host's address
  *   POST /v1/join    JoinRequest  → Joined
  *   POST /v1/renew   RenewRequest → { certificate }
  * Refused: status 400 (malformed) or 403, and an error as on the agent's socket.
@@ -21,6 +23,18 @@ export const joinRequest = z.strictObject({
   addresses: z.array(z.union([z.ipv4(), z.ipv6()])).max(8),
 });
 export type JoinRequest = z.output<typeof joinRequest>;
+
+/** A token is looked at, and not used up. */
+export const portsRequest = z.strictObject({ token: z.string().max(256) });
+/** UDP ports that data comes to, besides ESP by itself. */
+export const ports = z.strictObject({ ports: z.array(z.int().min(1).max(65535)) });
+
+export const reachRequest = z.strictObject({
+  token: z.string().max(256),
+  address: z.union([z.ipv4(), z.ipv6()]),
+  word: z.string().regex(/^[0-9a-f]{32}$/),
+});
+export const reached = z.strictObject({});
 
 export const joined = z.strictObject({
   cluster: z.string(),

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { WarrenError } from '../model/error.ts';
 import { newId } from '../model/id.ts';
+import type { Ip } from '../model/ip.ts';
 import { parseName } from '../model/parse.ts';
 import { newRequest } from '../pki/certificate.ts';
 import { derOf } from '../pki/pem.ts';
@@ -9,11 +10,17 @@ import { fingerprintOf, parseToken } from '../pki/token.ts';
 import { type Config, type Paths, readConfig, readSettings } from './config.ts';
 import { resolvePlace } from './facts.ts';
 import { type InitOptions, type InitResult, initHost, refuseBareEsp, registerHost } from './init.ts';
-import { joined } from './join-protocol.ts';
-import { askManager, meetManager, parseManager } from './manager-client.ts';
+import { joined, ports, reached } from './join-protocol.ts';
+import { askManager, type Manager, meetManager, parseManager } from './manager-client.ts';
 import { pkiPaths, removePki, tlsOf, writePki } from './pki-files.ts';
+import { heardWord, judge } from './reach.ts';
 
-export type JoinOptions = Pick<InitOptions, 'advertise' | 'local' | 'name' | 'encap'>;
+export type JoinOptions = Pick<InitOptions, 'advertise' | 'local' | 'name' | 'encap'> & {
+  /** Does a manager reach this host at its address? true without it. */
+  verify?: boolean;
+};
+/** `silent`: UDP ports of this host that nothing comes to. */
+export type JoinResult = InitResult & { silent: readonly number[] };
 
 /**
  * This host becomes a member of the cluster a token is of: a manager signs a certificate for its key and tells it the store.
@@ -24,17 +31,21 @@ export async function joinHost(
   managerText: string,
   given: JoinOptions,
   paths: Paths,
-): Promise<InitResult> {
+): Promise<JoinResult> {
   const token = parseToken(tokenText);
   const manager = parseManager(managerText);
   const pki = pkiPaths(paths.stateDir);
   const before = readConfig(paths.config);
-  if (before) return again(before, token.fingerprint, given, paths);
-  const options = { ...readSettings(paths.config), ...given };
+  const { verify = true, ...wished } = given;
+  if (before) return { ...(await again(before, token.fingerprint, wished, paths)), silent: [] };
+  const options = { ...readSettings(paths.config), ...wished };
   const name = parseName(options.name ?? hostname().split('.')[0] ?? 'node', 'node name');
   const { ca, address } = await meetManager(manager, token.fingerprint);
   const place = resolvePlace(options.advertise ?? address, options.local);
   if (place.local !== place.underlay) refuseBareEsp(options.encap);
+  // What a NAT's address leads to is another port.
+  const look = verify && place.local === place.underlay;
+  const silent = look ? await unheard(manager, ca, tokenText.trim(), place.underlay) : [];
   const id = newId<'node'>();
   const { request, key } = await newRequest(id);
   const addresses = [...new Set([place.underlay, place.local])];
@@ -47,15 +58,25 @@ export async function joinHost(
   );
   writePki(pki, { ca, caKey: told.caKey, certificate: told.certificate, key });
   try {
-    return await registerHost({
+    const result = await registerHost({
       ...{ settings: options, id, name, place, url: told.store, paths, encap: options.encap, invited: true },
       ...{ cluster: told.cluster, role: told.role, storeUsers: told.storeUsers, managed: false },
       storeTls: told.storeUsers ? tlsOf(pki) : options.storeTls,
     });
+    return { ...result, silent };
   } catch (error) {
     removePki(pki);
     throw error;
   }
+}
+
+/** Throws where nothing comes to this host at all. */
+async function unheard(manager: Manager, ca: string, token: string, address: Ip): Promise<number[]> {
+  const { ports: all } = await askManager(manager, ca, '/v1/ports', { token }, ports);
+  const heard = await heardWord(address, all, (word) =>
+    askManager(manager, ca, '/v1/reach', { token, address, word }, reached),
+  );
+  return judge(address, manager.host, heard);
 }
 
 /** Again with a token of the same cluster is no change; with one of another it is a conflict. */

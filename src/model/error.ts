@@ -29,6 +29,7 @@ export const exitCodes = {
   index_exhausted: 4,
   token_refused: 4,
   wrong_ca: 4,
+  address_unreachable: 4,
   not_a_manager: 4,
   netns_attached: 4,
   ifname_taken: 4,

@@ -256,6 +256,23 @@ test('a host that is removed can use the store no more', async () => {
   assert.match(await redis(c(), 'ping'), /WRONGPASS|NOAUTH/);
 });
 
+test('a host that a manager does not reach at its address, or on its ports, is told so before anything is changed', async () => {
+  const text = await token();
+  await d().guest.ok('warren leave --force 2>/dev/null; ip addr add 10.0.2.15/24 dev eth0');
+  // As every machine of Vagrant has one, which leads to none of the others.
+  const nat = await join(d(), text, 'a', '--advertise 10.0.2.15');
+  assert.deepEqual([nat.code, JSON.parse(nat.stdout).error.code], [4, 'address_unreachable'], nat.stdout);
+  await d().guest.ok('nft add table inet wall; nft add chain inet wall in "{ type filter hook input priority -10; }"');
+  await d().guest.ok('nft add rule inet wall in udp dport "{ 4500, 4790 }" drop');
+  const walled = await join(d(), text);
+  assert.deepEqual([walled.code, JSON.parse(walled.stdout).error.code], [4, 'address_unreachable'], walled.stdout);
+  assert.equal((await d().guest.run('ls /etc/warren/config.yaml')).code, 2, 'nothing is left of it');
+  await d().guest.ok('nft flush chain inet wall in; nft add rule inet wall in udp dport 4790 drop');
+  const plain = await join(d(), text);
+  assert.deepEqual([plain.code, JSON.parse(plain.stdout).silentPorts], [0, [4790]], plain.stdout);
+  await d().guest.ok('warren leave --force; nft delete table inet wall; ip addr del 10.0.2.15/24 dev eth0');
+});
+
 test('a clone of a host is refused while the host lives; whoever was stopped for long finds himself replaced', async () => {
   // d as b's disk would make it on another machine.
   const files = 'etc/warren/config.yaml var/lib/warren';

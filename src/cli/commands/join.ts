@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
+import { espPort } from '../../keys/encap.ts';
 import { WarrenError } from '../../model/error.ts';
 import { given } from '../ask.ts';
 import { command } from '../command.ts';
 import { show } from '../output.ts';
 import { requireRoot } from '../root.ts';
 import { hostOptions, hostSettings } from '../setting.ts';
-import { fields } from '../table.ts';
+import { fields, warning } from '../table.ts';
 
 export default command({
   options: (yargs) =>
@@ -17,6 +18,11 @@ export default command({
       })
       .positional('manager', { type: 'string', demandOption: true })
       .option('token-file', { type: 'string', describe: 'a file that holds the token; write @ for TOKEN' })
+      .option('verify', {
+        type: 'boolean',
+        default: true,
+        describe: 'let a manager try whether it reaches this host; --no-verify joins all the same',
+      })
       .option('advertise', hostOptions.advertise)
       .option('local', hostOptions.local)
       .option('name', hostOptions.name)
@@ -27,16 +33,26 @@ export default command({
       import('../../agent/join.ts'),
       import('../../agent/config.ts'),
     ]);
-    const result = await joinHost(tokenOf(args), args.manager, given(hostSettings(args)), pathsOf(args));
+    const result = await joinHost(
+      tokenOf(args),
+      args.manager,
+      { ...given(hostSettings(args)), verify: args.verify },
+      pathsOf(args),
+    );
     show(
       args,
-      { node: result.node, cluster: result.cluster },
-      ({ node, cluster }) =>
-        `${fields({ node: node.name, address: node.address, cluster: cluster.name, store: result.store })}\n\nnext: warren agent   (in the foreground, or from your service manager)`,
+      { node: result.node, cluster: result.cluster, silentPorts: result.silent },
+      ({ node, cluster, silentPorts }) =>
+        `${fields({ node: node.name, address: node.address, cluster: cluster.name, store: result.store })}${silentPorts.map((port) => `\n${warning(`nothing comes to UDP port ${port} of this host: ${uses(port)}`)}`).join('')}\n\nnext: warren agent   (in the foreground, or from your service manager)`,
     );
     return 0;
   },
 });
+
+const uses = (port: number): string =>
+  port === espPort
+    ? 'where ESP does not pass, neither will it in UDP'
+    : 'networks with --encrypt=false will not work here';
 
 function tokenOf({ token, tokenFile }: { token: string; tokenFile?: string | undefined }): string {
   // yargs makes a lone - empty.
