@@ -12,7 +12,7 @@ import { newTokenId, parseToken, refused, tokenOf, verifyToken } from '../pki/to
 import type { Store, TokenVerdict } from '../store/store.ts';
 import type { Config } from './config.ts';
 import type { Route } from './join-api.ts';
-import { type Joined, joinRequest, portsRequest, reachRequest, renewRequest } from './join-protocol.ts';
+import { type Joined, joinRequest, type Ports, portsRequest, reachRequest, renewRequest } from './join-protocol.ts';
 import type { Log } from './log.ts';
 import { sayWord } from './reach.ts';
 
@@ -49,9 +49,10 @@ export class Admission {
     return { token: tokenOf(role, id, this.#ca), role };
   }
 
-  #ports(body: unknown): { ports: number[] } {
+  #ports(body: unknown): Ports {
     verifyToken(parseToken(checked(portsRequest, body).token), this.#ca);
-    return { ports: dataPorts(this.#view()) };
+    const { name, underlayFamily, dataPort } = this.#view().cluster;
+    return { cluster: { name, underlayFamily, dataPort }, ports: dataPorts(this.#view()) };
   }
 
   async #reach(body: unknown): Promise<Record<string, never>> {

@@ -36,9 +36,10 @@ export class Changes {
     this.#deps = deps;
   }
 
-  /** Everything there is. */
+  /** Everything there is, and what is still in the kernel. */
   keys(): Key[] {
-    return ['node', ...(this.#deps.mirror.view?.followed.keys() ?? [])];
+    const { mirror, reconciler } = this.#deps;
+    return ['node', ...new Set([...(mirror.view?.followed.keys() ?? []), ...reconciler.built.keys()])];
   }
 
   heard(change: ViewChange): void {

@@ -219,7 +219,8 @@ function unchanged(before: Config, options: InitOptions, path: string): void {
   );
 }
 
-function agrees(
+/** Throws where a host at this address cannot be in that cluster. */
+export function agrees(
   cluster: { dataPort: number; underlayFamily: 4 | 6; name: string },
   underlay: Ip,
   dataPort: number | undefined,

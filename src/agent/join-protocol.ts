@@ -26,8 +26,16 @@ export type JoinRequest = z.output<typeof joinRequest>;
 
 /** A token is looked at, and not used up. */
 export const portsRequest = z.strictObject({ token: z.string().max(256) });
-/** UDP ports that data comes to, besides ESP by itself. */
-export const ports = z.strictObject({ ports: z.array(z.int().min(1).max(65535)) });
+/** `ports`: of UDP, that data comes to besides ESP by itself. */
+export const ports = z.strictObject({
+  cluster: z.strictObject({
+    name: z.string(),
+    underlayFamily: z.union([z.literal(4), z.literal(6)]),
+    dataPort: z.int().min(1).max(65535),
+  }),
+  ports: z.array(z.int().min(1).max(65535)),
+});
+export type Ports = z.output<typeof ports>;
 
 export const reachRequest = z.strictObject({
   token: z.string().max(256),

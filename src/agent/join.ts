@@ -9,7 +9,7 @@ import { derOf } from '../pki/pem.ts';
 import { fingerprintOf, parseToken } from '../pki/token.ts';
 import { type Config, type Paths, readConfig, readSettings } from './config.ts';
 import { resolvePlace } from './facts.ts';
-import { type InitOptions, type InitResult, initHost, refuseBareEsp, registerHost } from './init.ts';
+import { agrees, type InitOptions, type InitResult, initHost, refuseBareEsp, registerHost } from './init.ts';
 import { joined, ports, reached } from './join-protocol.ts';
 import { askManager, type Manager, meetManager, parseManager } from './manager-client.ts';
 import { pkiPaths, removePki, tlsOf, writePki } from './pki-files.ts';
@@ -72,7 +72,8 @@ export async function joinHost(
 
 /** Throws where nothing comes to this host at all. */
 async function unheard(manager: Manager, ca: string, token: string, address: Ip): Promise<number[]> {
-  const { ports: all } = await askManager(manager, ca, '/v1/ports', { token }, ports);
+  const { cluster, ports: all } = await askManager(manager, ca, '/v1/ports', { token }, ports);
+  agrees(cluster, address, undefined);
   const heard = await heardWord(address, all, (word) =>
     askManager(manager, ca, '/v1/reach', { token, address, word }, reached),
   );
