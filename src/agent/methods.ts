@@ -1,13 +1,16 @@
+import * as z from 'zod';
 import { auditOf } from '../control/audit.ts';
 import { endpointsOf, findEndpoint, findNetwork, findNode } from '../control/find.ts';
 import { createNetwork, updateNetwork } from '../control/networks.ts';
 import { removeNode } from '../control/nodes.ts';
 import { endpointJson, networkJson, nodeJson } from '../control/present.ts';
+import { checkNetworks } from '../control/repair.ts';
 import type { Endpoint } from '../model/endpoint.ts';
 import { WarrenError } from '../model/error.ts';
 import type { EndpointId } from '../model/id.ts';
 import type { Network } from '../model/network.ts';
 import type { Node } from '../model/node.ts';
+import { parse } from '../model/parse.ts';
 import type { View } from '../model/view.ts';
 import type { Mirror } from '../store/mirror.ts';
 import type { Agent } from './agent.ts';
@@ -104,6 +107,14 @@ export function methodsOf(agent: Agent): Readonly<Record<string, Method>> {
     },
     ...serviceMethods(agent),
 
+    'ipam.check': async (params) => {
+      const { repair, network } = parse(checkWish, params, 'ipam check');
+      // What this host knows of its networks counts only where it is as new as the store.
+      await mirror.refresh();
+      const chosen = network === undefined ? [...view().networks.values()] : [findNetwork(view(), network)];
+      return checkNetworks(store, view(), chosen.sort(byName), repair);
+    },
+
     'node.list': async () => {
       const current = await fresh();
       const leases = await leaseOf();
@@ -171,6 +182,8 @@ export function methodsOf(agent: Agent): Readonly<Record<string, Method>> {
     },
   };
 }
+
+const checkWish = z.strictObject({ network: z.string().optional(), repair: z.boolean().default(false) });
 
 /** The store counts only what it has been told again since it lost writes. */
 function refuseGhosts(view: View, { id, name }: Network, force: boolean): void {

@@ -43,6 +43,11 @@ export const commands = [
   verb('network inspect <network>', 'show a network and how full it is', () => import('./commands/network-inspect.ts')),
   verb('network update <network>', 'grow a subnet, set labels', () => import('./commands/network-update.ts')),
   verb('network rm <network..>', 'remove networks', () => import('./commands/network-rm.ts')),
+  verb(
+    'ipam check',
+    'compare what the store says in several places, and mend it',
+    () => import('./commands/ipam-check.ts'),
+  ),
   verb('attach <network>', 'put a network namespace on a network', () => import('./commands/attach.ts')),
   verb('detach <endpoint>', 'take a network namespace off a network', () => import('./commands/detach.ts')),
   verb('endpoint ls', 'list what is attached', () => import('./commands/endpoint-ls.ts')),

@@ -87,6 +87,7 @@ async function main(argv: string[]): Promise<number> {
 
 const groups = new Map([
   ['network', 'make, see and remove networks'],
+  ['ipam', 'addresses, and what goes with them'],
   ['endpoint', 'see and enter what is attached'],
   ['service', 'virtual IPs that are balanced over backends'],
   ['node', 'see and remove the hosts'],

@@ -52,6 +52,27 @@ export function serviceLines({ id, network, name, createdAt, vips: _, labels, ..
   };
 }
 
+/** The documents as their scripts write them; a node’s up to its index. */
+export function nodeText(node: Node): string {
+  const { who, facts, joined } = nodeLines(node);
+  return `{${who},\n${facts},\n${joined},\n`;
+}
+
+export function networkText({ labels, vni, vipPools, subnets, published, members: nodes, ...head }: Network): string {
+  const lines = [head, { labels: sorted(labels) }, { vni, vipPools }, { subnets }, { published }, { members: nodes }];
+  return `{${lines.map(members).join(',\n')}}`;
+}
+
+export function endpointText({ addresses, backend, state, labels, ...head }: Endpoint): string {
+  const lines = [{ ...head, labels: sorted(labels) }, { addresses }, { backend }, { state }];
+  return `{${lines.map(members).join(',\n')}}`;
+}
+
+export function serviceText(service: Service): string {
+  const { head, settings } = serviceLines(service);
+  return `{${head},\n${settings},\n${members({ vips: service.vips })}}`;
+}
+
 export type Document = { node: Node; network: Network; endpoint: Endpoint; service: Service };
 
 export function parseDocument<Kind extends keyof Document>(kind: Kind, text: string | undefined): Document[Kind] {

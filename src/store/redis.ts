@@ -11,6 +11,7 @@ import * as endpoints from './endpoints.ts';
 import { announcedMessage, isScope } from './keys.ts';
 import * as networks from './networks.ts';
 import * as nodes from './nodes.ts';
+import * as repair from './repair.ts';
 import * as restore from './restore.ts';
 import * as services from './services.ts';
 import { Session } from './session.ts';
@@ -22,6 +23,7 @@ import type {
   NetworkPatch,
   NetworkWish,
   NodeWish,
+  Scrutiny,
   ServiceWish,
   Serving,
   Store,
@@ -224,6 +226,14 @@ class RedisStore implements Store {
 
   audit(query: AuditQuery) {
     return audit.audit(this.#session, query);
+  }
+
+  networkCheck(network: Network, scrutiny: Scrutiny) {
+    return repair.networkCheck(this.#session, network, scrutiny, this.#cooldownMs);
+  }
+
+  membersCheck(mend: boolean) {
+    return repair.membersCheck(this.#session, mend);
   }
 
   registrySince(revision: Revision | undefined) {

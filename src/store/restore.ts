@@ -1,15 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import type { Endpoint } from '../model/endpoint.ts';
 import { WarrenError } from '../model/error.ts';
 import type { NetworkId, NodeId } from '../model/id.ts';
 import { familyOf, toHex } from '../model/ip.ts';
 import type { Network } from '../model/network.ts';
 import { firstVni } from '../model/network.ts';
-import type { Node } from '../model/node.ts';
 import { holds } from '../model/parse.ts';
-import type { Service } from '../model/service.ts';
 import type { Revision } from '../model/view.ts';
-import { members, nodeLines, parseDocument, serviceLines, sorted } from './document.ts';
+import { endpointText, networkText, nodeText, parseDocument, serviceText } from './document.ts';
 import { prefixOf } from './ipam.ts';
 import { networkUpdate, planOf } from './networks.ts';
 import { lastIndex, staleEpoch } from './nodes.ts';
@@ -145,27 +142,6 @@ function incarnation(): string {
 /** incarnation, n and mark, as scripts compare them. */
 function known(revision: (Revision & { mark?: string }) | undefined): [string, number | string, string] {
   return [revision?.incarnation ?? '', revision?.n ?? '', revision?.mark ?? ''];
-}
-
-/** The documents as their scripts write them; see document.ts for the lines. */
-function nodeText(node: Node): string {
-  const { who, facts, joined } = nodeLines(node);
-  return `{${who},\n${facts},\n${joined},\n`;
-}
-
-function networkText({ labels, vni, vipPools, subnets, published, members: nodes, ...head }: Network): string {
-  const lines = [head, { labels: sorted(labels) }, { vni, vipPools }, { subnets }, { published }, { members: nodes }];
-  return `{${lines.map(members).join(',\n')}}`;
-}
-
-function endpointText({ addresses, backend, state, labels, ...head }: Endpoint): string {
-  const lines = [{ ...head, labels: sorted(labels) }, { addresses }, { backend }, { state }];
-  return `{${lines.map(members).join(',\n')}}`;
-}
-
-function serviceText(service: Service): string {
-  const { head, settings } = serviceLines(service);
-  return `{${head},\n${settings},\n${members({ vips: service.vips })}}`;
 }
 
 function pick<Thing extends object, Field extends keyof Thing>(

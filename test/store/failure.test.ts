@@ -55,6 +55,8 @@ function verbs(store: Store, network: Network): Record<string, () => Promise<unk
         others: [],
         services: [],
       }),
+    networkCheck: () => store.networkCheck(network, { repair: true, gone: [], known: undefined }),
+    membersCheck: () => store.membersCheck(true),
     registrySince: () => store.registrySince(undefined),
     networkSince: () => store.networkSince(network.id, undefined),
     ping: () => store.ping(),
