@@ -8,7 +8,7 @@
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { NetworkJson, NodeJson } from '../../src/control/present.ts';
@@ -79,11 +79,14 @@ function environment(): NodeJS.ProcessEnv {
     ANSIBLE_LOCAL_TEMP: join(ssh.directory, 'tmp'),
     ANSIBLE_SSH_CONTROL_PATH_DIR: join(ssh.directory, 'cp'),
     // Each handshake costs the guests a second; the connections end with the lab.
-    ANSIBLE_SSH_ARGS: ['ControlMaster=auto', 'ControlPersist=10m', ...ssh.options].map((word) => `-o "${word}"`).join(' '),
+    ANSIBLE_SSH_ARGS: ['ControlMaster=auto', 'ControlPersist=10m', ...ssh.options]
+      .map((word) => `-o "${word}"`)
+      .join(' '),
   };
 }
 
-const changes = ({ hosts }: Run) => Object.fromEntries(Object.entries(hosts).map(([name, { changed }]) => [name, changed]));
+const changes = ({ hosts }: Run) =>
+  Object.fromEntries(Object.entries(hosts).map(([name, { changed }]) => [name, changed]));
 const none = { a: 0, b: 0, c: 0 };
 
 function succeeded(run: Run): void {
@@ -95,10 +98,13 @@ function succeeded(run: Run): void {
 test('a check on hosts that have nothing tells of every change, and makes none', async () => {
   const run = await playbook(['--check', '--diff']);
   succeeded(run);
-  for (const [name, changed] of Object.entries(changes(run))) assert.ok(changed && changed >= 2, `${name}: ${run.output}`);
+  for (const [name, changed] of Object.entries(changes(run)))
+    assert.ok(changed && changed >= 2, `${name}: ${run.output}`);
   assert.match(run.output, /\+ {2}"name": "app"/);
   for (const { name, guest } of hosts) {
-    const left = await guest.run('ls -d /etc/warren /var/lib/warren /run/warren; pgrep -fl "warren|redis-server"');
+    const left = await guest.run(
+      'ls -d /etc/warren /var/lib/warren /run/warren; pgrep -fl "[w]arren agent|[w]arren-dns|[r]edis-server"',
+    );
     assert.equal(left.stdout, '', name);
   }
 });
@@ -160,5 +166,42 @@ test('what is wished differently is foretold by a check, and then so', async () 
   succeeded(run);
   assert.deepEqual(changes(run), { ...none, a: 2 }, run.output);
   assert.deepEqual((await a.json<NetworkJson>('network inspect app')).labels, { team: 'db' });
-  assert.deepEqual((await a.json<ServiceJson>('service inspect app/web')).ports.map(({ port }) => port), [81]);
+  assert.deepEqual(
+    (await a.json<ServiceJson>('service inspect app/web')).ports.map(({ port }) => port),
+    [81],
+  );
+});
+
+/** What demo.sh knows of its machines is `vagrant ssh`: here it leads into the guests. */
+function vagrant(): string {
+  const bin = join(ssh.directory, 'bin');
+  mkdirSync(bin);
+  const options = [...ssh.options, 'ControlMaster=auto', 'ControlPersist=10m', `ControlPath=${ssh.directory}/%h.mux`];
+  const words = options.map((word) => `-o '${word}'`).join(' ');
+  const script = `#!/bin/sh
+[ "$1" = ssh ] || exit 0
+exec ssh ${words} root@$(echo "$2" | tr n123 _abc | tr -d _) "$4"
+`;
+  writeFileSync(join(bin, 'vagrant'), script, { mode: 0o755 });
+  return bin;
+}
+
+test('vagrant/demo.sh makes a network, shows who reaches whom by name, and takes it away again', async () => {
+  const [a] = hosts as [Host];
+  await Promise.all(lab.all.map((guest) => guest.write('/usr/local/bin/sudo', '#!/bin/sh\nexec "$@"\n', '755')));
+  const env = { ...process.env, PATH: `${vagrant()}:${process.env.PATH}` };
+  const demo = (...argv: string[]) =>
+    new Promise<string>((resolve, reject) => {
+      execFile(join(project, 'vagrant/demo.sh'), argv, { env }, (error, stdout, stderr) =>
+        error ? reject(new Error(stdout + stderr, { cause: error })) : resolve(stdout),
+      );
+    });
+  const reached = (await demo()).split('\n').filter((line) => line.includes(' reaches '));
+  assert.equal(reached.length, 6, reached.join('\n'));
+  assert.equal((await demo()).split('\n').filter((line) => line.includes(' reaches ')).length, 6, 'and again');
+  await demo('down');
+  assert.deepEqual(
+    (await a.json<NetworkJson[]>('network ls')).map(({ name }) => name),
+    ['app'],
+  );
 });
