@@ -34,6 +34,8 @@ export class Ssh implements AsyncDisposable {
     await Promise.all(
       lab.all.map(async (guest) => {
         await guest.write('/root/.ssh/authorized_keys', authorized, '600');
+        // A bash that ssh starts reads it; this machine's may do a lot (1.3 s a command), and is not the guest's.
+        await guest.ok('rm -f /root/.bashrc');
         // With the guest's own environment for what runs in it: `warren` and node are where they are on this machine.
         await guest.ok('dropbear -e -s -m -r /lab/ssh/host -p 127.0.0.1:22');
         await ssh.#serve(guest);
