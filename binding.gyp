@@ -10,6 +10,7 @@
         'native/ops/addr.cc',
         'native/ops/apply.cc',
         'native/ops/bind.cc',
+        'native/ops/datagram.cc',
         'native/ops/diag.cc',
         'native/ops/fdb.cc',
         'native/ops/genl.cc',

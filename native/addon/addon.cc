@@ -20,6 +20,7 @@
 #include "addon/events.h"
 #include "addon/worker.h"
 #include "ops/bind.h"
+#include "ops/datagram.h"
 #include "ops/diag.h"
 
 namespace warren::addon {
@@ -347,6 +348,15 @@ Napi::Value Unwatch(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// datagram(path, text): void. At once: it never waits.
+Napi::Value Datagram(const Napi::CallbackInfo& info) {
+  if (!info[0].IsString() || !info[1].IsString()) return Refuse(info.Env(), "path and text must be strings");
+  const Status status =
+      ops::SendDatagram(info[0].As<Napi::String>().Utf8Value(), info[1].As<Napi::String>().Utf8Value());
+  if (!status.ok()) napi_throw(info.Env(), FromStatus(info.Env(), status));
+  return info.Env().Undefined();
+}
+
 // close(): Promise<void>, after all calls made before it. Watches are closed one by one, by those who opened them.
 Napi::Value Close(const Napi::CallbackInfo& info) {
   return Of(info)->Start(
@@ -415,6 +425,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("namespaces", Napi::Function::New(env, Namespaces, "namespaces"));
   exports.Set("socket", Napi::Function::New(env, Socket, "socket"));
   exports.Set("connections", Napi::Function::New(env, Connections, "connections"));
+  exports.Set("datagram", Napi::Function::New(env, Datagram, "datagram"));
   exports.Set("close", Napi::Function::New(env, Close, "close"));
   exports.Set("encode", Napi::Function::New(env, Encode, "encode"));
   return exports;

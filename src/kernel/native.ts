@@ -23,6 +23,7 @@ export type Addon = {
   namespaces(): Promise<string[]>;
   socket(netns: Netns, type: SocketType, address: string, port: number): Promise<number>;
   connections(netns: Netns, port: number): Promise<number>;
+  datagram(path: string, text: string): void;
   close(): Promise<void>;
   /** The messages an op becomes, without sending them: link N has index 100 + N, every namespace descriptor is 9, every genl family 37. */
   encode(op: PlainOp): { bytes: Uint8Array; marks: { offset: number; depth: number; name: string }[] }[];
@@ -52,6 +53,11 @@ export function loadAddon(): Addon {
 export function holderProgram(): string {
   const paths = folders.map((folder) => fileURLToPath(new URL(`${folder}/warren-holder`, import.meta.url)));
   return paths.find(existsSync) ?? (paths[0] as string);
+}
+
+/** To a Unix datagram socket, which Node has none of; throws an error with errno's `code` when nobody takes it. */
+export function sendDatagram(path: string, text: string): void {
+  loadAddon().datagram(path, text);
 }
 
 /** The kernel of this machine. Equivalent to having iproute2 and nft at hand, without their processes. */

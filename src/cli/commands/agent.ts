@@ -29,14 +29,21 @@ export default command({
       .option('encap', encapOption),
   run: async (args) => {
     requireRoot();
-    const [{ Agent }, { methodsOf }, { isVerbose, pathsOf, requireConfig }, { openLog }, { refuseBareEsp }] =
-      await Promise.all([
-        import('../../agent/agent.ts'),
-        import('../../agent/methods.ts'),
-        import('../../agent/config.ts'),
-        import('../../agent/log.ts'),
-        import('../../agent/init.ts'),
-      ]);
+    const [
+      { Agent },
+      { methodsOf },
+      { isVerbose, pathsOf, requireConfig },
+      { openLog },
+      { refuseBareEsp },
+      { Notifier },
+    ] = await Promise.all([
+      import('../../agent/agent.ts'),
+      import('../../agent/methods.ts'),
+      import('../../agent/config.ts'),
+      import('../../agent/log.ts'),
+      import('../../agent/init.ts'),
+      import('../../agent/notify.ts'),
+    ]);
     const paths = pathsOf(args);
     const config = requireConfig(paths.config);
     const { WARREN_RESYNC, WARREN_REKEY_INTERVAL, WARREN_DOWN_AFTER } = process.env;
@@ -46,14 +53,18 @@ export default command({
     const cipher = args.cipher ?? oneOf(ciphers, 'WARREN_CIPHER');
     const encap = args.encap ?? oneOf(encapSettings, 'WARREN_ENCAP');
     if (config.local !== undefined) refuseBareEsp(encap ?? config.encap);
-    const agent = new Agent(
-      { ...config, ...given({ resync, rekeyInterval, downAfter, cipher, encap }) },
-      paths,
-      openLog(isVerbose(args, config)),
-    );
-    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(signal, () => void agent.stop());
+    const log = openLog(isVerbose(args, config));
+    const notifier = new Notifier(process.env, log);
+    const agent = new Agent({ ...config, ...given({ resync, rekeyInterval, downAfter, cipher, encap }) }, paths, log);
+    const stop = () => {
+      notifier.stopping();
+      void agent.stop();
+    };
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(signal, stop);
     try {
       await agent.start(methodsOf(agent));
+      // Not when the store answers: what is in the kernel works without it, and must not be called failed for its sake.
+      notifier.ready(() => (agent.synced ? `in cluster "${config.cluster}"` : 'the store has not answered yet'));
       await agent.ended;
     } finally {
       await agent.stop();
