@@ -13,6 +13,7 @@ import { encrypted } from './encrypted.ts';
 import { heal } from './heal.ts';
 import { peers } from './peers.ts';
 import { type Bench, build, enter, root } from './place.ts';
+import { services } from './service.ts';
 import { aligned, digits, p50, type Series, summary } from './stats.ts';
 import { throughput } from './throughput.ts';
 
@@ -28,6 +29,7 @@ const benches: Readonly<Record<string, Bench>> = {
   encrypted,
   'keys after a boot': peers,
   names,
+  services,
 };
 
 /** What we aim at: a limit by itself, or as a multiple of another series of the same bench. */
@@ -58,6 +60,9 @@ const aims: readonly { bench: string; what: string; limit?: number; times?: numb
   // What Swarm keeps of its plain overlay, at most, without AES instructions.
   { bench: 'encrypted', what: 'warren, encrypted', times: -0.48, of: 'warren, plain' },
   { bench: 'encrypted', what: 'warren, encrypted', times: -1, of: 'vxlan and AES-GCM-128 by hand' },
+  { bench: 'connections', what: 'virtual IP', times: -0.97, of: 'direct' },
+  { bench: '1000 services of 10', what: 'warren', limit: 2000 },
+  { bench: '1000 services of 10, one changed', what: 'asked to done', limit: 10 },
 ];
 
 async function main(): Promise<number> {
