@@ -235,7 +235,8 @@ export class Agent {
 
   /** Every key there is, each looked at as a whole; settles when all are done. */
   async passAll(): Promise<void> {
-    await Promise.all(this.#changes.keys().map((key) => this.queue.done(key)));
+    const passes = await Promise.allSettled(this.#changes.keys().map((key) => this.queue.done(key)));
+    for (const pass of passes) if (pass.status === 'rejected') throw pass.reason;
   }
 
   /** Until the store answers, the kernel stays as it was found. */
@@ -363,11 +364,14 @@ export class Agent {
       'to come back: warren init; to take what is left off this host: warren leave',
     );
     // Its endpoints went before it did: they are detached here, too, whichever news came first.
-    const detached = this.mirror.refresh().then(() => this.passAll());
+    const failed = (cause: unknown) =>
+      this.log.warn('what this node had is not all detached', { error: (cause as Error).message });
+    const detached = this.mirror
+      .refresh()
+      .catch(failed)
+      .then(() => this.passAll());
     const late = new Promise((resolve) => setTimeout(resolve, partingMs).unref());
-    void Promise.race([detached, late])
-      .catch(() => {})
-      .then(() => this.#end.reject(error));
+    void Promise.race([detached.catch(failed), late]).then(() => this.#end.reject(error));
   }
 
   async #forwardingBefore(view: View): Promise<Record<string, string>> {

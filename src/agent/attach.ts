@@ -1,5 +1,6 @@
 import { attach, type Place } from '../control/endpoints.ts';
 import { findNetwork } from '../control/find.ts';
+import { within } from '../control/limits.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import type { NetnsId } from '../kernel/state.ts';
 import type { Endpoint } from '../model/endpoint.ts';
@@ -123,7 +124,13 @@ async function attachHere(
   if (again) return again;
   await reconciler.swept(wish.netns);
   const place = { boot: deps.boot, ...netns, ...(seen ?? (await look(deps.kernel, wish.netns))) };
-  const endpoint = await attach(store, deps.self(), network, wish, place, service);
+  const endpoint = await within(
+    store,
+    mirror.view?.cluster ?? {},
+    'endpoints',
+    () => attach(store, deps.self(), network, wish, place, service),
+    ({ id }) => store.endpointDetach(network.id, id),
+  );
   const here = () => mirror.view?.followed.get(network.id)?.endpoints.get(endpoint.id);
   try {
     if (!here()) await mirror.refresh(network.id);

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
 import { isDeepStrictEqual } from 'node:util';
+import { refuseEvicting } from '../control/limits.ts';
 import { openKernel } from '../kernel/native.ts';
 import type { EncapSetting } from '../keys/encap.ts';
 import { WarrenError } from '../model/error.ts';
@@ -101,6 +102,7 @@ export async function registerHost(wish: Registration): Promise<InitResult> {
   const kernel = openKernel();
   const store = openStore(url, cluster, { tls: tlsReader(wish), host: name });
   try {
+    await refuseEvicting(store);
     const { facts } = await gatherFacts(kernel, place);
     const family = familyOf(underlay);
     const fresh = { name: cluster, ula: newUla(), dataPort: wish.dataPort ?? defaultDataPort, underlayFamily: family };

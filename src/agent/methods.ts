@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { auditOf } from '../control/audit.ts';
 import { endpointsOf, findEndpoint, findNetwork, findNode } from '../control/find.ts';
+import { clusterJson, memoryWarnings, parseLimits } from '../control/limits.ts';
 import { createNetwork, updateNetwork } from '../control/networks.ts';
 import { removeNode } from '../control/nodes.ts';
 import { endpointJson, networkJson, nodeJson } from '../control/present.ts';
@@ -106,6 +107,13 @@ export function methodsOf(agent: Agent): Readonly<Record<string, Method>> {
       return resolveName(agent, await fresh(), text(params, 'name'), from);
     },
     ...serviceMethods(agent),
+
+    'cluster.inspect': async () => clusterJson(store, (await fresh()).cluster, view().nodes.size),
+    'cluster.set': async (params) => {
+      await store.clusterLimit(parseLimits(params));
+      await mirror.refresh('');
+      return clusterJson(store, view().cluster, view().nodes.size);
+    },
 
     'ipam.check': async (params) => {
       const { repair, network } = parse(checkWish, params, 'ipam check');
@@ -244,6 +252,7 @@ async function status(agent: Agent) {
   const view = mirror.view;
   const node = view?.nodes.get(agent.config.node.id);
   const leases = store.connected ? await store.leases().catch(() => []) : [];
+  const memory = store.connected ? await store.memory().catch(() => undefined) : undefined;
   const lease = leases.find((candidate) => candidate.node === agent.config.node.id);
   const local = [...(view?.followed.values() ?? [])]
     .flatMap(({ endpoints }) => [...endpoints.values()])
@@ -256,6 +265,7 @@ async function status(agent: Agent) {
       connected: store.connected,
       revision: view?.revision.n ?? null,
       lagMs: store.lagMs ?? null,
+      memory: memory ? { used: memory.used, limit: memory.most || null } : null,
       synced: agent.synced,
       frozen: mirror.frozen,
       recoveredAt: agent.recovery.recoveredAt,
@@ -280,7 +290,7 @@ async function status(agent: Agent) {
       trouble: dns.trouble ?? null,
     },
     kernel: { features: await featuresOf(agent.kernel) },
-    warnings: dropWatch.drops.map(warningOf),
+    warnings: [...dropWatch.drops.map(warningOf), ...(memory ? memoryWarnings(memory) : [])],
     agent: { version, pid: process.pid, startedAt: agent.startedAt },
   };
 }

@@ -93,10 +93,10 @@ export class Reconciler {
 
   async run(view: View, key: Key): Promise<Outcome> {
     const self = view.nodes.get(this.#self);
-    if (!self) throw new Error('this node is not in the registry');
     const { network, part } = partsOf(key);
-    if (network === undefined) return this.#node(view);
-    const followed = view.followed.get(network);
+    // A node that was removed has no networks any more. What guarded them stays until somebody says leave.
+    if (network === undefined) return self ? this.#node(view) : { steps: [], gone: [] };
+    const followed = self && view.followed.get(network);
     if (part !== undefined && followed && this.#built.has(network)) {
       try {
         return await this.#part(view, followed, part);
@@ -122,13 +122,18 @@ export class Reconciler {
     return { steps, gone: [] };
   }
 
-  async #network(view: View, self: Node, id: NetworkId, followed: NetworkView | undefined): Promise<Outcome> {
+  async #network(
+    view: View,
+    self: Node | undefined,
+    id: NetworkId,
+    followed: NetworkView | undefined,
+  ): Promise<Outcome> {
     const name = followed ? namespaceOf(followed.network.vni) : this.#built.get(id);
     if (name === undefined) return { steps: [], gone: [] };
     const gone = followed ? await this.#gone(followed) : [];
     // The view's maps change while this pass waits for the kernel: what it applies is what was there now, and no more.
     const alive = followed && { ...followed, endpoints: without(followed.endpoints, gone) };
-    const parts = alive ? networkParts(view, self, alive, { down: this.#down }) : new Map<Key, Scope>();
+    const parts = alive && self ? networkParts(view, self, alive, { down: this.#down }) : new Map<Key, Scope>();
     const want = merge([...parts.values()]);
     const namespaces = (await this.#kernel.namespaces()).filter((found) => found === name);
     if (followed && want.namespaces.length > 0 && !this.#built.has(id))

@@ -26,6 +26,18 @@ export const commands = [
   verb('sync', 'make this host what it should be, once', () => import('./commands/sync.ts')),
   verb('dns', 'serve names in the foreground; the agent does it otherwise', () => import('./commands/dns.ts')),
   verb('status', 'this host at a glance', () => import('./commands/status.ts')),
+  verb(
+    'cluster inspect',
+    'the cluster, how much there is in it, and its limits',
+    () => import('./commands/cluster-inspect.ts'),
+  ),
+  verb(
+    'cluster set',
+    'how many networks, endpoints and services there may be',
+    () => import('./commands/cluster-set.ts'),
+  ),
+  verb('backup [file]', 'save what the store says', () => import('./commands/backup.ts')),
+  verb('restore <file>', 'make the store what it was', () => import('./commands/restore.ts')),
   verb('logs', 'who changed what, and when: --audit', () => import('./commands/logs.ts')),
   verb('rekey [node]', 'agree on new keys with a host, or with all', () => import('./commands/rekey.ts')),
   verb('node ls', 'list hosts', () => import('./commands/node-ls.ts')),

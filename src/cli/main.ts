@@ -86,6 +86,7 @@ async function main(argv: string[]): Promise<number> {
 }
 
 const groups = new Map([
+  ['cluster', 'the cluster as a whole, and its limits'],
   ['network', 'make, see and remove networks'],
   ['ipam', 'addresses, and what goes with them'],
   ['endpoint', 'see and enter what is attached'],

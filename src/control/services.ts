@@ -12,6 +12,7 @@ import type { View } from '../model/view.ts';
 import type { Store } from '../store/store.ts';
 import { backendOf } from './endpoints.ts';
 import { findNetwork, servicesOf } from './find.ts';
+import { within } from './limits.ts';
 
 /** Writes the wish; every node that has the network balances it. */
 export async function createService(store: Store, view: View, input: unknown): Promise<Service> {
@@ -37,7 +38,13 @@ export async function createService(store: Store, view: View, input: unknown): P
     labels: {},
     createdAt: new Date().toISOString(),
   });
-  return publishing(store, network, undefined, service, () => store.serviceCreate(network, service));
+  return within(
+    store,
+    view.cluster,
+    'services',
+    () => publishing(store, network, undefined, service, () => store.serviceCreate(network, service)),
+    (made) => removeService(store, made),
+  );
 }
 
 /**

@@ -35,6 +35,7 @@ export const exitCodes = {
   ifname_taken: 4,
   backend_taken: 4,
   published_port_taken: 4,
+  quota_exceeded: 4,
   network_in_use: 4,
   network_closing: 4,
   node_alive: 4,
@@ -51,7 +52,10 @@ export const exitCodes = {
   store_unreachable: 5,
   store_auth: 5,
   store_readonly: 5,
+  store_full: 5,
+  store_evicts: 4,
   store_schema: 5,
+  store_too_old: 5,
   store_lost_writes: 5,
   kernel_feature_missing: 6,
 } as const;

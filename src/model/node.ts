@@ -11,7 +11,13 @@ export type Cluster = {
   /** VXLAN UDP port of encrypted networks; plain ones use the next. */
   readonly dataPort: number;
   readonly underlayFamily: Family;
+  /** Of what there may be so many in the cluster; of others, any number. */
+  readonly limits?: Limits;
 };
+
+export const limited = ['networks', 'endpoints', 'services'] as const;
+export type Limited = (typeof limited)[number];
+export type Limits = { readonly [What in Limited]?: number };
 
 /** Managers let others in. */
 export const roles = ['manager', 'worker'] as const;

@@ -51,6 +51,14 @@ export function storeError(place: Place, error: unknown): WarrenError {
         `the store at ${url} takes no writes: ${said}`,
         'point --store at the primary, or see what keeps it from writing (disk, memory, replicas)',
       );
+    case 'store_full':
+      return new WarrenError(
+        code,
+        `the store at ${url} is full: it takes nothing new`,
+        'give it more memory (maxmemory), or remove what is not needed; detaching works, and what there is goes on',
+      );
+    case 'store_too_old':
+      return new WarrenError(code, `the store at ${url} is older than Redis 7.0`, 'run a newer one there');
     case 'store_unreachable':
       return new WarrenError(
         code,
@@ -69,9 +77,12 @@ export function isFinal(error: unknown): boolean {
 
 const kinds: readonly (readonly [RegExp, ErrorCode])[] = [
   [/^(WRONGPASS|NOAUTH|NOPERM)\b|invalid password|without any password configured/, 'store_auth'],
-  [/^(READONLY|MISCONF|NOREPLICAS|OOM)\b/, 'store_readonly'],
+  [/^OOM\b/, 'store_full'],
+  [/^(READONLY|MISCONF|NOREPLICAS)\b/, 'store_readonly'],
   // Redis is there but cannot serve now: it comes back by itself.
   [/^(LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|UNBLOCKED|BUSY)\b/, 'store_unreachable'],
+  // Redis knows the first line of our scripts since 7.0.
+  [/unexpected symbol near '#'/, 'store_too_old'],
   // A command that Redis answered with an error of its own.
   [/^(ERR|WRONGTYPE|CROSSSLOT|NOSCRIPT|EXECABORT)\b|user_script:/, 'internal'],
 ];
@@ -81,8 +92,8 @@ function classify(error: unknown): { code: ErrorCode; words: string } {
   // "READONLY …" may be wrapped by the script that met it: "… script: f_abc, on @user_script:7: READONLY …"
   const code = kinds.find(([pattern]) => pattern.test(words))?.[1];
   if (code === 'internal') {
-    const inner = /\b(READONLY|MISCONF|NOREPLICAS|OOM)\b/.exec(words);
-    return { code: inner ? 'store_readonly' : code, words };
+    const inner = /\b(READONLY|MISCONF|NOREPLICAS)\b/.exec(words);
+    return { code: inner ? 'store_readonly' : /\bOOM\b/.test(words) ? 'store_full' : code, words };
   }
   return { code: code ?? 'store_unreachable', words };
 }

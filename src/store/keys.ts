@@ -7,7 +7,7 @@ import type { NetworkId, NodeId } from '../model/id.ts';
  * Both have `meta` (hash) and `changes` (stream, ids REVISION-MICROSECONDS).
  *
  * meta, both slots:  schema rev incarnation (this slot's history) root (the registry's incarnation)
- * meta, registry:    clusterId name ula dataPort underlayFamily, cursors: vni index subnet4 subnet6 vip4 vip6
+ * meta, registry:    clusterId name ula dataPort underlayFamily limits (JSON), cursors: vni index subnet4 subnet6 vip4 vip6
  * meta, network:     id state(open|closing|gone) pool4 pool6, cursors: next4 next6
  *                    once it lost writes: past (incarnations before), awaits (nodes), awaitedUntil (milliseconds)
  */

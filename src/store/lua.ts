@@ -10,7 +10,11 @@ export type Evaluator = {
 /** `['ok', …]` or `[code, …details]`; numbers as text. */
 export type Reply = [status: string, ...rest: string[]];
 
-/** A script's name is its file's: VERB-NOUN-KEYCOUNT. */
+/**
+ * A script's name is its file's: VERB-NOUN-KEYCOUNT. Its first line says what Redis (7.0 and newer) lets it do when the store is
+ * full: new work is refused before it begins, what frees, mends or keeps alive goes on (`allow-oom`), and what only reads
+ * cannot write (https://redis.io/docs/latest/develop/programmability/lua-api/#script_flags).
+ */
 export type Script = `${string}-${string}-${number}`;
 
 type Loaded = { lua: string; sha: string; keyCount: number };

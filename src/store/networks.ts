@@ -7,6 +7,7 @@ import type { Network, Published } from '../model/network.ts';
 import { firstVni, vniCount } from '../model/network.ts';
 import { members, parseDocument, sorted } from './document.ts';
 import { capacityOf, checkSubnets, poolOf, prefixOf } from './ipam.ts';
+import { quotaExceeded } from './limits.ts';
 import { cluster } from './nodes.ts';
 import type { Session } from './session.ts';
 import { unexpected } from './session.ts';
@@ -63,6 +64,7 @@ export async function networkCreate(session: Session, wish: NetworkWish, avoid: 
   if (status === 'name_taken') {
     throw new WarrenError(status, `network "${name}" exists already (${detail})`, 'choose another name');
   }
+  if (status === 'quota_exceeded') throw quotaExceeded('networks', Number(detail));
   if (status === 'vni_exhausted') {
     throw new WarrenError(status, `the cluster has ${vniCount} networks, more are not possible`);
   }

@@ -3,7 +3,7 @@ import { WarrenError } from '../model/error.ts';
 import type { ClusterId, NodeId } from '../model/id.ts';
 import { newId } from '../model/id.ts';
 import type { Cidr } from '../model/ip.ts';
-import type { Cluster, Facts, Node } from '../model/node.ts';
+import type { Cluster, Facts, Limits, Node } from '../model/node.ts';
 import { factsLine, nodeLines, parseDocument } from './document.ts';
 import { schema } from './keys.ts';
 import type { Session } from './session.ts';
@@ -13,9 +13,9 @@ import type { Lease, NodeWish, Store } from './store.ts';
 /** Indexes are 14 bits on the wire; 0 is nobody. */
 export const lastIndex = 16383;
 
-/** `clusterId name incarnation ula dataPort underlayFamily`, as the scripts give them. */
+/** `clusterId name incarnation ula dataPort underlayFamily limits`, as the scripts give them. */
 export function parseCluster(fields: readonly (string | null | undefined)[]): Cluster {
-  const [id, name, incarnation, ula, dataPort, underlayFamily] = fields;
+  const [id, name, incarnation, ula, dataPort, underlayFamily, limits] = fields;
   if (!id || !name || !incarnation || !ula) throw new WarrenError('store_schema', 'the store holds half a cluster');
   return {
     id: id as ClusterId,
@@ -24,6 +24,7 @@ export function parseCluster(fields: readonly (string | null | undefined)[]): Cl
     ula: ula as Cidr,
     dataPort: Number(dataPort),
     underlayFamily: underlayFamily === '6' ? 6 : 4,
+    ...(limits && { limits: JSON.parse(limits) as Limits }),
   };
 }
 
@@ -42,7 +43,7 @@ export async function clusterInit(
 }
 
 export async function cluster(session: Session): Promise<Cluster | undefined> {
-  const names = ['schema', 'clusterId', 'name', 'incarnation', 'ula', 'dataPort', 'underlayFamily'];
+  const names = ['schema', 'clusterId', 'name', 'incarnation', 'ula', 'dataPort', 'underlayFamily', 'limits'];
   const [found, ...fields] = await session.connection.use((client) => client.hmget(session.registry.meta, ...names));
   if (!found) return undefined;
   if (found !== schema) session.refuse('store_schema', found);

@@ -8,7 +8,9 @@ import * as announcements from './announcements.ts';
 import * as audit from './audit.ts';
 import { Connection, type Tls } from './connection.ts';
 import * as endpoints from './endpoints.ts';
+import { clusterErase } from './erase.ts';
 import { announcedMessage, isScope } from './keys.ts';
+import * as limits from './limits.ts';
 import * as networks from './networks.ts';
 import * as nodes from './nodes.ts';
 import * as repair from './repair.ts';
@@ -20,6 +22,7 @@ import type {
   AuditQuery,
   Claim,
   EndpointWish,
+  LimitsPatch,
   NetworkPatch,
   NetworkWish,
   NodeWish,
@@ -86,6 +89,22 @@ class RedisStore implements Store {
 
   cluster() {
     return nodes.cluster(this.#session);
+  }
+
+  clusterLimit(patch: LimitsPatch) {
+    return limits.clusterLimit(this.#session, patch);
+  }
+
+  clusterErase(also: readonly NetworkId[]) {
+    return clusterErase(this.#session, also);
+  }
+
+  count() {
+    return limits.count(this.#session);
+  }
+
+  memory() {
+    return limits.memory(this.#session);
   }
 
   nodeRegister(wish: NodeWish) {

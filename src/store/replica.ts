@@ -126,6 +126,8 @@ export class Replica {
         else if (change.kind === 'network') {
           previous = put(this.#networks, change.id, change.value);
           this.#setNetwork(change.id, change.value);
+        } else if (change.kind === 'limits' && this.#cluster) {
+          this.#cluster = { ...this.#cluster, limits: change.value };
         }
         told.push({ scope: 'registry', change, ...(previous ? { previous } : {}) });
       }

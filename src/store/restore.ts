@@ -25,10 +25,11 @@ export async function registryRestore(
 ): ReturnType<Store['registryRestore']> {
   const { meta, changes, nodes: nodeKey, nodeNames, nodeIndexes, networks: networkKey } = session.registry;
   const { networkNames, vnis, prefixes, prefixIndex, removed } = session.registry;
-  const { id, name, ula, dataPort, underlayFamily } = cluster;
+  const { id, name, ula, dataPort, underlayFamily, limits } = cluster;
   const fields = { clusterId: id, name, ula, dataPort: `${dataPort}`, underlayFamily: `${underlayFamily}` };
+  const all = { ...fields, ...(limits && { limits: JSON.stringify(limits) }) };
   const offer = {
-    cluster: Object.entries(fields).flat(),
+    cluster: Object.entries(all).flat(),
     nodes: [...nodes.values()].map((node) => ({ ...pick(node, 'id', 'name', 'index', 'epoch'), text: nodeText(node) })),
     networks: [...networks.values()].map((network) => ({
       ...pick(network, 'id', 'name', 'vni'),

@@ -1,4 +1,5 @@
-import type { NetworkId, NodeId } from '../model/id.ts';
+import type { ClusterId, NetworkId, NodeId } from '../model/id.ts';
+import type { Limits } from '../model/node.ts';
 import type { Revision } from '../model/view.ts';
 import { parseDocument } from './document.ts';
 import type { Script } from './lua.ts';
@@ -84,6 +85,7 @@ function parse<Snapshot>(raw: Raw, whole: (parts: string[][]) => Snapshot): Delt
 /** Of other kinds there is nothing to know: tokens, and what a later version may add. */
 function parseChange(kind: unknown, id: string, text: string): Change[] {
   if (kind === 'asserted') return [{ kind, id: id as NodeId }];
+  if (kind === 'limits') return [{ kind, id: id as ClusterId, value: JSON.parse(text) as Limits }];
   if (kind !== 'node' && kind !== 'network' && kind !== 'endpoint' && kind !== 'service') return [];
   return [{ kind, id, value: text === '' ? undefined : parseDocument(kind, text) } as Change];
 }

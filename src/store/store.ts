@@ -1,8 +1,8 @@
 import type { Backend, Endpoint } from '../model/endpoint.ts';
-import type { EndpointId, NetworkId, NodeId, ServiceId } from '../model/id.ts';
+import type { ClusterId, EndpointId, NetworkId, NodeId, ServiceId } from '../model/id.ts';
 import type { Cidr, Ip } from '../model/ip.ts';
 import type { Network, Published } from '../model/network.ts';
-import type { Cluster, Facts, Node, Role } from '../model/node.ts';
+import type { Cluster, Facts, Limited, Limits, Node, Role } from '../model/node.ts';
 import type { Service } from '../model/service.ts';
 import type { NetworkView, Revision, View } from '../model/view.ts';
 
@@ -60,6 +60,7 @@ export type Change =
   | { kind: 'node'; id: NodeId; value: Node | undefined }
   | { kind: 'endpoint'; id: EndpointId; value: Endpoint | undefined }
   | { kind: 'service'; id: ServiceId; value: Service | undefined }
+  | { kind: 'limits'; id: ClusterId; value: Limits }
   /** A node has told what it holds in this network since the store lost writes. */
   | { kind: 'asserted'; id: NodeId };
 
@@ -186,6 +187,9 @@ export type AuditQuery = {
   registry: boolean;
 };
 
+export type Memory = { used: number; most: number; evicts: boolean };
+export type LimitsPatch = { [What in Limited]?: number | null };
+
 /**
  * Shared state. Every mutation is one script (scripts/*.lua), harmless when run twice; every failure is a WarrenError:
  * store_unreachable, store_auth, store_readonly, store_schema, or what the script found (name_taken, subnet_overlap, …).
@@ -207,6 +211,14 @@ export interface Store {
     underlayFamily: 4 | 6;
   }): Promise<{ cluster: Cluster; created: boolean }>;
   cluster(): Promise<Cluster | undefined>;
+  /** null: any number; what is not named stays. The answer is all of them. */
+  clusterLimit(patch: LimitsPatch): Promise<Limits>;
+  /** All of it but its join tokens; of these networks also that they were removed. */
+  clusterErase(also: readonly NetworkId[]): Promise<void>;
+  /** How many there are in the cluster; nothing stands still meanwhile. */
+  count(): Promise<Record<Limited, number>>;
+  /** Bytes in use, at most (0: no bound), and does it throw things away when that is reached? */
+  memory(): Promise<Memory>;
   /** Registers, also one that was removed, or refreshes; name_taken when another node has the name. Keeps index and epoch of one that is known. */
   nodeRegister(wish: NodeWish): Promise<Node>;
   /** Its lease, and whether it has endpoints, is not looked at. */

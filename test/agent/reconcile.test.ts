@@ -58,6 +58,16 @@ test('the last endpoint takes the network out of this kernel', async () => {
   assert.ok(!kernel.spaces.has('/run/netns/warren-1048576'));
 });
 
+test('a node that was removed detaches what it had, though the network is still told of', async () => {
+  const { kernel, reconciler } = setup();
+  await reconciler.run(view([a, b], [app], [here, there]), app.id);
+  const without = view([b], [app], [here, there]);
+  assert.deepEqual((await reconciler.run(without, 'node')).steps, [], 'what guards stays');
+  await reconciler.run(without, app.id);
+  assert.equal(reconciler.built.size, 0);
+  assert.ok(!kernel.spaces.has('/run/netns/warren-1048576'));
+});
+
 test('a namespace that ended, was replaced, or belongs to an earlier boot is gone; it is named and cut off', async () => {
   const world = view([a, b], [app], [here, second]);
   for (const harm of ['ended', 'replaced', 'rebooted'] as const) {

@@ -55,7 +55,10 @@ async function content({ admin, keys }: Made): Promise<Record<string, unknown>> 
     if (type === 'hash') found[what] = Object.fromEntries(Object.entries(await admin.hgetall(key)).sort());
     else if (type === 'set') found[what] = (await admin.smembers(key)).sort();
     else if (type === 'zset') found[what] = await admin.zrange(key, '0', '-1');
-    else if (type === 'string') found[what] = (await admin.getBuffer(key))?.toString('hex').replace(/(00)+$/, '');
+    else if (type === 'string') {
+      const bits = (await admin.getBuffer(key)) ?? Buffer.of();
+      found[what] = bits.toString('hex', 0, bits.findLastIndex((byte) => byte !== 0) + 1);
+    }
   }
   return found;
 }

@@ -2,102 +2,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Recovery } from '../../src/agent/recover.ts';
-import type { Kernel } from '../../src/kernel/kernel.ts';
 import type { Endpoint } from '../../src/model/endpoint.ts';
 import type { Network } from '../../src/model/network.ts';
-import type { Node } from '../../src/model/node.ts';
-import type { View } from '../../src/model/view.ts';
-import { Mirror } from '../../src/store/mirror.ts';
-import type { Claim, Store } from '../../src/store/store.ts';
 import { random } from '../support/random.ts';
-import { cidr, clusterWish, endpointWish, fails, ip, networkWish, nodeWish, withRedis } from './fixture.ts';
+import { cidr, clusterWish, fails, ip, networkWish, nodeWish, withRedis } from './fixture.ts';
+import { content, Host } from './host.ts';
 
 const redis = withRedis();
-const quiet = { debug() {}, info() {}, warn() {}, error() {} } as unknown as ConstructorParameters<typeof Recovery>[3];
-
-/** One host: what its agent knows, and which namespaces there are. */
-class Host {
-  readonly store: Store;
-  readonly node: Node;
-  readonly netns = new Map<string, { dev: number; inode: number }>();
-  readonly recovery: Recovery;
-  mirror: Mirror;
-
-  private constructor(store: Store, node: Node, cached?: string) {
-    this.store = store;
-    this.node = node;
-    this.mirror = new Mirror(store, cached, { pollMs: 1e6 });
-    const identify = async (netns: string) => this.netns.get(netns);
-    this.recovery = new Recovery({ identify } as Kernel, store, this.mirror, quiet, node.id, 'b0');
-  }
-
-  static async join(cluster: string, name: string): Promise<Host> {
-    const store = redis.open(cluster, { cooldownMs: 5 });
-    const { id } = await store.nodeRegister(nodeWish(name));
-    const host = new Host(store, await store.nodeStart(id, nodeWish(name), 1000));
-    await host.mirror.start();
-    return host;
-  }
-
-  /** The same host after its agent was restarted. */
-  async restarted(): Promise<Host> {
-    const text = this.mirror.save();
-    await this.mirror.close();
-    const next = new Host(redis.open(this.name), this.node, text);
-    for (const [path, id] of this.netns) next.netns.set(path, id);
-    await next.mirror.start();
-    return next;
-  }
-
-  get name(): string {
-    return this.view.cluster.name;
-  }
-
-  get view(): View {
-    return this.mirror.view ?? assert.fail('no view');
-  }
-
-  endpoints(network: Network): Endpoint[] {
-    return [...(this.view.followed.get(network.id)?.endpoints.values() ?? [])].sort((a, b) => (a.id < b.id ? -1 : 1));
-  }
-
-  async attach(network: Network, name: string, more: Partial<Parameters<typeof endpointWish>[2]> = {}) {
-    if (!this.view.followed.has(network.id)) {
-      await this.store.networkJoin(network.id, this.node.id);
-      await this.mirror.refresh('');
-      await this.mirror.follow(network.id);
-    }
-    const wish = endpointWish(network, name, { node: this.node.id, epoch: this.node.epoch, ...more });
-    this.netns.set(wish.netns, { dev: wish.born.dev, inode: wish.born.inode });
-    const { id } = await this.store.endpointAttach(network, wish);
-    const made = await this.store.endpointReady(network.id, id, this.node.epoch);
-    await this.mirror.refresh(network.id);
-    return made;
-  }
-
-  async detach(endpoint: Endpoint): Promise<void> {
-    await this.store.endpointDetach(endpoint.network, endpoint.id);
-    this.netns.delete(endpoint.netns);
-    await this.mirror.refresh(endpoint.network);
-  }
-
-  claim(network: Network): Claim {
-    const all = this.endpoints(network);
-    const own = ({ node }: Endpoint) => node === this.node.id;
-    const { id: node, epoch } = this.node;
-    const { revision, services: map } = this.view.followed.get(network.id) ?? {};
-    const services = [...(map?.values() ?? [])];
-    return { node, epoch, revision, mine: all.filter(own), others: all.filter((each) => !own(each)), services };
-  }
-
-  /** Notices, and recovers. */
-  async recover(): Promise<void> {
-    await this.mirror.refresh().catch(() => {});
-    await this.recovery.settle();
-    assert.equal(this.mirror.frozen, false);
-  }
-}
 
 const keysOf = (name: string) => redis.server.admin.keys(`warren:{${name}*`);
 async function wipe(name: string): Promise<void> {
@@ -113,28 +24,9 @@ async function dump(name: string): Promise<() => Promise<void>> {
   };
 }
 
-/** Everything a slot says, without its history. Bitmaps as the positions of their bits. */
-async function content(name: string, slot: string): Promise<Record<string, unknown>> {
-  const { admin } = redis.server;
-  const found: Record<string, unknown> = {};
-  for (const key of (await admin.keys(`warren:{${name}${slot}}:*`)).sort()) {
-    const what = key.slice(key.lastIndexOf('}:') + 2);
-    if (/^(meta|changes|leases|asserted|epochs|purges|removed|cooling)/.test(what)) continue;
-    const type = await admin.type(key);
-    if (type === 'hash') found[what] = Object.fromEntries(Object.entries(await admin.hgetall(key)).sort());
-    else if (type === 'zset') found[what] = await admin.zrange(key, '0', '-1');
-    else if (type === 'set') found[what] = (await admin.smembers(key)).sort();
-    else
-      found[what] = [...((await admin.getBuffer(key)) ?? [])].flatMap((byte, i) =>
-        [0, 1, 2, 3, 4, 5, 6, 7].filter((bit) => byte & (128 >> bit)).map((bit) => 8 * i + bit),
-      );
-  }
-  return found;
-}
-
 async function two(): Promise<{ name: string; a: Host; b: Host; app: Network }> {
   const { name, store } = await redis.cluster();
-  const [a, b] = [await Host.join(name, 'a'), await Host.join(name, 'b')];
+  const [a, b] = [await Host.join(redis, name, 'a'), await Host.join(redis, name, 'b')];
   const app = await store.networkCreate(networkWish('app', { labels: { tier: 'front' }, reserved: [] }), []);
   for (const host of [a, b]) await host.mirror.refresh();
   return { name, a, b, app };
@@ -146,7 +38,7 @@ test('an empty store becomes the same cluster of a new incarnation, however many
   const overlap = { subnets: [cidr('10.9.0.0/16')], allowOverlap: true, mtu: 1400, internal: true };
   await a.store.networkCreate(networkWish('over', overlap), []);
   for (const host of [a, b]) await host.mirror.refresh();
-  const before = await content(name, '');
+  const before = await content(redis, name, '');
   const cluster = a.view.cluster;
   await wipe(name);
   const answers = await Promise.all([a, b, a].map((host) => host.store.registryRestore(host.view, host.node.id)));
@@ -156,7 +48,7 @@ test('an empty store becomes the same cluster of a new incarnation, however many
     [],
   );
   assert.equal(answers.flatMap(({ added }) => added).length, 3);
-  assert.deepEqual(await content(name, ''), before);
+  assert.deepEqual(await content(redis, name, ''), before);
   const after = await redis.open(name).cluster();
   assert.deepEqual({ ...after, incarnation: '' }, { ...cluster, incarnation: '' });
   assert.notEqual(after?.incarnation, cluster.incarnation);
@@ -180,7 +72,7 @@ test('an older store gets what it misses; what is there stays, and epochs never 
   await a.store.networkCreate(networkWish('gone', { subnets: [cidr('10.1.0.0/24')] }), []);
   const grows = await a.store.networkCreate(networkWish('grows', { subnets: [cidr('10.2.0.0/24')] }), []);
   const back = await dump(name);
-  const c = await Host.join(name, 'c');
+  const c = await Host.join(redis, name, 'c');
   const late = await a.store.networkCreate(networkWish('late'), []);
   await a.store.networkUpdate(grows.id, { subnets: [cidr('10.2.0.0/20')] }, []);
   const able = { identity: 'x'.repeat(43), encryption: { ciphers: [], fastAes: false } };
@@ -301,14 +193,14 @@ test('another cluster, another layout: refused; a store that lost nothing: left 
   const view = { ...a.view, networks: new Map(a.view.networks), nodes: new Map(a.view.nodes) };
   await a.store.networkRemove(app.id, false);
   assert.deepEqual(await a.store.registryRestore(view, a.node.id), { made: false, added: [], conflicts: [] });
-  assert.ok(!(await content(name, '')).networks);
+  assert.ok(!(await content(redis, name, '')).networks);
   await wipe(name);
   const made = await redis.open(name).clusterInit({ ...clusterWish, name });
   await a.mirror.refresh().catch(() => {});
   const error = await fails(a.recovery.settle(), 'store_lost_writes', /another cluster/);
   assert.match(error.message, new RegExp(made.cluster.id));
   assert.equal(a.mirror.frozen, true);
-  const registry = await content(name, '');
+  const registry = await content(redis, name, '');
   assert.deepEqual(registry, {});
   await redis.server.admin.hset(`warren:{${name}}:meta`, 'schema', '99');
   await fails(a.store.registryRestore(a.view, a.node.id), 'store_schema');
@@ -321,14 +213,14 @@ test('a network’s slot is as it was once its members have spoken, in any order
     for (const [i, host] of [a, b, a, b, a].entries())
       await host.attach(app, `e${i}`, i === 1 ? { labels: { x: '1' } } : {});
     for (const host of [a, b]) await host.mirror.refresh();
-    const before = await content(name, `/${app.id}`);
+    const before = await content(redis, name, `/${app.id}`);
     await wipe(name);
     for (const host of [a, b]) await host.store.registryRestore(host.view, host.node.id);
     const claims = { a: a.claim(app), b: b.claim(app) };
     const tell = (host: Host) => host.store.networkRestore(app, host === a ? claims.a : claims.b);
     if (order === 'both') await Promise.all([tell(a), tell(b), tell(a)]);
     else for (const host of order === 'a b' ? [a, b] : [b, a]) assert.deepEqual(await tell(host), []);
-    assert.deepEqual(await content(name, `/${app.id}`), before);
+    assert.deepEqual(await content(redis, name, `/${app.id}`), before);
     const { revision } = (await a.store.networkSince(app.id, undefined)) ?? assert.fail();
     for (const host of [a, b, b]) assert.deepEqual(await tell(host), []);
     assert.deepEqual((await a.store.networkSince(app.id, undefined))?.revision, revision);
@@ -352,7 +244,7 @@ test('what both claim stays with who is in the store; the other is told, each ti
   const mine: Record<string, Endpoint> = {};
   for (const what of ['address', 'name', 'mac', 'fine']) mine[what] = await a.attach(small, what);
   await back();
-  const b = await Host.join(name, 'late');
+  const b = await Host.join(redis, name, 'late');
   await b.attach(small, 'x', { addresses: mine.address?.addresses ?? [] });
   await b.attach(small, 'name', { addresses: [ip('10.9.0.100')] });
   await b.attach(small, 'y', { addresses: [ip('10.9.0.101')], mac: mine.mac?.mac as never });
@@ -468,7 +360,7 @@ test('others stay as ghosts until they speak, their addresses rest, and nobody i
 
 test('a ghost goes when its node speaks without it, is removed, or somebody has its address', async () => {
   const { name, a, b, app } = await two();
-  const c = await Host.join(name, 'c');
+  const c = await Host.join(redis, name, 'c');
   await a.attach(app, 'mine');
   const ghosts = [await b.attach(app, 'b1'), await b.attach(app, 'b2'), await c.attach(app, 'c1')];
   await a.mirror.refresh();
@@ -521,10 +413,10 @@ test('the registry alone is lost, the slots are there: nobody is told of a loss,
   await a.attach(app, 'e1');
   await b.attach(app, 'e2');
   for (const host of [a, b]) await host.mirror.refresh();
-  const before = await content(name, `/${app.id}`);
+  const before = await content(redis, name, `/${app.id}`);
   await redis.server.admin.del(...(await redis.server.admin.keys(`warren:{${name}}:*`)));
   await a.recover();
-  assert.deepEqual(await content(name, `/${app.id}`), before);
+  assert.deepEqual(await content(redis, name, `/${app.id}`), before);
   await a.attach(app, 'e3');
   await b.recover();
   assert.equal(b.endpoints(app).length, 3);
@@ -536,7 +428,11 @@ test('after random wishes, a loss and recovery, the store holds what its owners 
   t.diagnostic(`seed ${seed}`);
   const next = random(seed);
   const { name } = await redis.cluster({ cooldownMs: 5 });
-  const hosts = [await Host.join(name, 'a'), await Host.join(name, 'b'), await Host.join(name, 'c')];
+  const hosts = [
+    await Host.join(redis, name, 'a'),
+    await Host.join(redis, name, 'b'),
+    await Host.join(redis, name, 'c'),
+  ];
   const pick = <T>(list: readonly T[]): T | undefined => list[next(list.length || 1)];
   const own = (host: Host) =>
     [...host.view.followed.values()]

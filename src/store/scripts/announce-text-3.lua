@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- A node announces a text to another; one that is there already wakes nobody. No revision: the text proves itself.
 -- KEYS  meta nodes announcements (registry; the last one is the receiver's)
 -- ARGV  schema root channel message id epoch receiver text

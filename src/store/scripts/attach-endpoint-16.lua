@@ -1,3 +1,4 @@
+#!lua
 -- Takes addresses and writes the endpoint as 'starting'.
 -- KEYS  meta changes endpoints names macs netns epochs reserved holds
 --       addresses4 pool4 cooling4 addresses6 pool6 cooling6 services (network)

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Members of networks that are no nodes of the cluster; mended where asked.
 -- KEYS  meta changes nodes networks (registry)
 -- ARGV  schema root channel scope repair(1|0)

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Compares one part of what a network's slot says with the rest, and mends it where asked: documents are right, everything else
 -- follows from them. What is judged is judged whole by one run, so attaches and detaches may come in between two; a run looks
 -- at some hundred entries, so that the store is not held up.

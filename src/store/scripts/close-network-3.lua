@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- First step of a removal: from here on the slot takes no endpoint.
 -- KEYS  meta endpoints services (network)
 -- ARGV  schema root force(1|0)

@@ -1,3 +1,4 @@
+#!lua
 -- Writes a network: name, vni, subnets and VIP pools that overlap nothing.
 -- KEYS  meta changes networks networkNames vnis prefixes prefixIndex (registry)
 -- ARGV  schema root channel origin id name head labels firstVni vniCount allowOverlap(1|0) wish
@@ -6,9 +7,9 @@
 --       first and last in hex,
 --       pool { kind: s|v, cursor, head, take, unit, low, count, length }: slot numbers low…low+count-1 of UNIT addresses
 --       (or UNIT /64s), written in the TAKE hex digits after HEAD
--- OUT   ok DOCUMENT (the same again for the same id) | name_taken HOLDER | vni_exhausted | pool_exhausted CURSOR
+-- OUT   ok DOCUMENT (the same again for the same id) | name_taken HOLDER | quota_exceeded LIMIT | vni_exhausted | pool_exhausted CURSOR
 --       | subnet_overlap CIDR OTHER (network ID NAME subnet|pool | route) | absent | store_schema SCHEMA | store_lost_writes
-local meta = redis.call('HMGET', KEYS[1], 'schema', 'root')
+local meta = redis.call('HMGET', KEYS[1], 'schema', 'root', 'limits')
 if not meta[1] then return { 'absent' } end
 if meta[1] ~= ARGV[1] then return { 'store_schema', meta[1] } end
 if ARGV[2] ~= '' and meta[2] ~= ARGV[2] then return { 'store_lost_writes' } end
@@ -25,6 +26,8 @@ local known = redis.call('HGET', KEYS[3], id)
 if known then return { 'ok', known } end
 local holder = redis.call('HGET', KEYS[4], name)
 if holder then return { 'name_taken', holder } end
+local most = meta[3] and cjson.decode(meta[3]).networks
+if most and redis.call('HLEN', KEYS[3]) >= most then return { 'quota_exceeded', string.format('%.0f', most) } end
 
 local wish = cjson.decode(ARGV[12])
 local INDEX = KEYS[7]

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Withdraws an endpoint. Its addresses cool down; their bits are cleared by a later attach.
 -- KEYS  meta changes endpoints names macs netns holds addresses4 cooling4 addresses6 cooling6 (network)
 -- ARGV  schema root channel origin id cooldownMs

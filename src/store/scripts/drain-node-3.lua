@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- A node takes no new work, or takes it again. What it has goes on.
 -- KEYS  meta changes nodes (registry)
 -- ARGV  schema root channel origin id drained(0|1)

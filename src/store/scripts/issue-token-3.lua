@@ -1,3 +1,4 @@
+#!lua
 -- Makes a join token, or names the standing one of a role. Agents have nothing to do about it; the change is for the audit.
 -- KEYS  meta changes tokens (registry)
 -- ARGV  schema root channel origin id role ttlMs(0: never ends) uses(0: any number) standing(0|1) rotate(0|1)

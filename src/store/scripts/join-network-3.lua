@@ -1,3 +1,4 @@
+#!lua
 -- A node has, or is about to have, endpoints in the network.
 -- KEYS  meta changes networks (registry)
 -- ARGV  schema root channel origin id node

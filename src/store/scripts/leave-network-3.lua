@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- A node no longer has endpoints in the network. A network or member that is gone already is fine.
 -- KEYS  meta changes networks (registry)
 -- ARGV  schema root channel origin id node

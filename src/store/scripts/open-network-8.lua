@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Makes a network's slot, or brings one up to the registry's record (a grown subnet). Never shrinks one, never re-opens a removed one.
 -- KEYS  meta reserved addresses4 pool4 cooling4 addresses6 pool6 cooling6 (network)
 -- ARGV  schema root id incarnation plan

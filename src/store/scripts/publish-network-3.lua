@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- A service's published ports become those given; a port is one service's in the whole cluster.
 -- KEYS  meta changes networks (registry)
 -- ARGV  schema root channel origin id service wish

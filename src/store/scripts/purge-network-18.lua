@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Last step of a removal: deletes the slot. A tombstone stays for an hour, so that an attach under way does not open it again.
 -- KEYS  meta, then every other key (network)
 -- ARGV  schema root channel origin

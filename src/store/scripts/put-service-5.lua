@@ -1,3 +1,4 @@
+#!lua
 -- Writes a service; a new one takes a virtual IP per family, one that is there keeps its own.
 -- KEYS  meta changes services names vips (network)
 -- ARGV  schema root channel origin id name mode(new|known) head settings plan

@@ -1,3 +1,4 @@
+#!lua flags=no-writes
 -- What others have announced to a node, or one of them has.
 -- KEYS  meta announcements (registry; the last one is the receiver's)
 -- ARGV  schema sender ('' = all)

@@ -1,3 +1,4 @@
+#!lua flags=no-writes
 -- All leases, and the store's time they are judged by.
 -- KEYS  meta leases (registry)
 -- ARGV  schema

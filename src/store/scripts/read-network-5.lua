@@ -1,3 +1,4 @@
+#!lua flags=no-writes
 -- What happened in a network since a revision: the changes, or the whole of one revision.
 -- KEYS  meta changes endpoints services asserted (network)
 -- ARGV  schema incarnation n mark ('' each: nothing known)

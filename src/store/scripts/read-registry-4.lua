@@ -1,3 +1,4 @@
+#!lua flags=no-writes
 -- What happened in the registry since a revision: the changes, or the whole of one revision.
 -- KEYS  meta changes nodes networks (registry)
 -- ARGV  schema incarnation n mark ('' each: nothing known)
@@ -37,5 +38,5 @@ elseif n then
     return out
   end
 end
-local cluster = redis.call('HMGET', KEYS[1], 'clusterId', 'name', 'incarnation', 'ula', 'dataPort', 'underlayFamily')
+local cluster = redis.call('HMGET', KEYS[1], 'clusterId', 'name', 'incarnation', 'ula', 'dataPort', 'underlayFamily', 'limits')
 return { 'snapshot', meta[2], meta[3], mark, diverged, cluster, redis.call('HVALS', KEYS[3]), redis.call('HVALS', KEYS[4]) }

@@ -1,3 +1,4 @@
+#!lua flags=no-writes
 -- Counts a network's addresses in use and cooling.
 -- KEYS  meta addresses4 cooling4 addresses6 cooling6 (network)
 -- ARGV  schema

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- The endpoint's node has built it: packets can leave.
 -- KEYS  meta changes endpoints epochs holds (network)
 -- ARGV  schema root channel origin id epoch

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- What a node's newest agent tells anew about its host. It never brings back a node that was removed.
 -- KEYS  meta changes nodes (registry)
 -- ARGV  schema root channel origin id epoch facts

@@ -1,3 +1,4 @@
+#!lua
 -- Registers a node, or refreshes what is known about it; index, epoch and time of joining stay.
 -- KEYS  meta changes nodes nodeNames nodeIndexes removed (registry)
 -- ARGV  schema root channel origin id name who facts joined lastIndex

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Second step of a removal: the registry forgets a network whose slot is closed, and remembers to purge the slot.
 -- KEYS  meta changes networks networkNames vnis prefixes prefixIndex purges removed (registry)
 -- ARGV  schema root channel origin id firstVni

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Forgets a node with its name, index and lease, and what it has announced or was announced to it.
 -- KEYS  meta changes nodes nodeNames nodeIndexes leases removed announcements (registry; the last one is the node's own)
 -- ARGV  schema root channel origin id

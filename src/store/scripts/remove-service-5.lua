@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Removes a service; its backends go on as endpoints of none.
 -- KEYS  meta changes services names vips (network)
 -- ARGV  schema root channel origin id

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Extends a node's lease; only the newest agent may. No revision: a heartbeat is not a change.
 -- KEYS  meta nodes leases (registry)
 -- ARGV  schema root id epoch leaseMs quietMs

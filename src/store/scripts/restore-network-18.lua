@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- A node tells a network's slot that lost writes what it holds there: the slot is opened again where it is gone, the
 -- node's endpoints are what it says, and who is in the store already keeps what both claim.
 -- KEYS  meta changes endpoints names macs netns epochs reserved holds

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- A node offers the registry it remembers to a store that lost writes: what is missing is added, what is there stays.
 -- KEYS  meta changes nodes nodeNames nodeIndexes networks networkNames vnis prefixes prefixIndex removed (registry)
 -- ARGV  schema channel origin self newIncarnation incarnation n mark firstVni lastIndex offer
@@ -5,7 +6,7 @@
 --       offer: JSON { cluster: [field, value, …], nodes: [{ id, name, index, epoch, text }],
 --       networks: [{ id, name, vni, text, prefixes: [{ kind: s|v, first, last, length, cidr }] }] }; first and last in hex,
 --       text: the document, a node's up to its index
--- OUT   ok made(0|1) [clusterId name incarnation ula dataPort underlayFamily] [id of a network added, …]
+-- OUT   ok made(0|1) [clusterId name incarnation ula dataPort underlayFamily limits] [id of a network added, …]
 --       [node|network ID CODE HOLDER, …] (what could not be added: name_taken | vni_taken | subnet_overlap | index_exhausted
 --       | removed) | other_cluster ID | store_schema SCHEMA
 -- An empty store becomes the same cluster of a new incarnation. A store that still has the revision lost nothing.
@@ -35,7 +36,7 @@ local self, n = ARGV[4], tonumber(ARGV[7])
 local made, added, conflicts = '0', {}, {}
 
 local function answer()
-  local cluster = redis.call('HMGET', KEYS[1], 'clusterId', 'name', 'incarnation', 'ula', 'dataPort', 'underlayFamily')
+  local cluster = redis.call('HMGET', KEYS[1], 'clusterId', 'name', 'incarnation', 'ula', 'dataPort', 'underlayFamily', 'limits')
   return { 'ok', made, cluster, added, conflicts }
 end
 

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- An endpoint becomes a backend of a service, changes as one, or is none any more.
 -- KEYS  meta changes endpoints services epochs (network)
 -- ARGV  schema root channel origin id epoch expect backend state

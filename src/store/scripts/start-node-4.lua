@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- A new agent takes the node over: epoch + 1, its lease, fresh facts. Not while one of another boot holds the lease: that is
 -- another host with the same identity.
 -- KEYS  meta changes nodes leases (registry)

@@ -1,3 +1,4 @@
+#!lua
 -- A host joins by a token: counts one use. The change is for the audit.
 -- KEYS  meta changes tokens (registry)
 -- ARGV  schema root channel origin id role

@@ -1,3 +1,4 @@
+#!lua
 -- Replaces a network's labels and grows its subnets; a subnet may only become a prefix that contains the old one.
 -- KEYS  meta changes networks prefixes prefixIndex (registry)
 -- ARGV  schema root channel origin id labels ('' = leave) wish
