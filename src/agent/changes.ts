@@ -58,6 +58,7 @@ export class Changes {
     encryption.update(this.#view, reset === true);
     const network = change?.kind === 'network' ? change : undefined;
     if (network && !network.value) mirror.unfollow(network.id);
+    this.#followOwn();
     for (const key of network ? (['node', network.id] as const) : this.keys()) queue.add(key);
     this.enterPublished();
   }
@@ -99,6 +100,18 @@ export class Changes {
       const concerned = [...endpoints.values()].filter(({ node }) => nodes.includes(node));
       const services = new Set(concerned.flatMap(({ backend }) => backend?.service ?? []));
       for (const service of services) this.#look(id, [serviceKey(id, service)], false);
+    }
+  }
+
+  /** Somebody else may have made this node a member: who brings back a network that was removed by mistake. */
+  #followOwn(): void {
+    const { log, mirror, queue, self } = this.#deps;
+    for (const { id, members } of this.#view.networks.values()) {
+      if (!members.includes(self().id) || this.#view.followed.has(id)) continue;
+      mirror
+        .follow(id)
+        .then(() => queue.add(id))
+        .catch((error) => log.warn('following a network failed', { error: (error as Error).message }));
     }
   }
 

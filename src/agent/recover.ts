@@ -102,7 +102,11 @@ export class Recovery {
       const claim = { node: this.#self, epoch, revision, mine, others, services };
       const losers = await this.#store.networkRestore(network, claim);
       lost.push(...losers.map((conflict) => named(conflict, view, network)));
-      await this.#membership(network, member, mine.length > 0, view.followed.has(network.id));
+      const followed = view.followed.has(network.id);
+      const wanted = mine.length > 0 || (!followed && (await this.#restored(network)));
+      await this.#membership(network, member, wanted, followed);
+      // Somebody brings it back at this moment.
+      if (!wanted && !followed && (await this.#restored(network))) await this.#membership(network, false, true, false);
     }
     await this.#mirror.adopt(this.#self);
     // Who lost is not in the view any more: the same reconciling that follows every change takes it out of the kernel.
@@ -123,6 +127,11 @@ export class Recovery {
   async #membership({ id }: Network, member: boolean, wanted: boolean, followed: boolean): Promise<void> {
     if (wanted && !member) await this.#store.networkJoin(id, this.#self);
     if (!wanted && member && !followed) await this.#store.networkLeave(id, this.#self);
+  }
+
+  /** A backup has brought back what was here when nobody here knew of it any more. */
+  async #restored({ id }: Network): Promise<boolean> {
+    return (await this.#store.endpoints(id)).some(({ node }) => node === this.#self);
   }
 
   /** Only what is still there is told; after a reboot nothing is. */

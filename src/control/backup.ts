@@ -50,7 +50,8 @@ export async function backup(store: Store): Promise<Backup> {
 
 /**
  * The store becomes what it was then, in a new incarnation. Agents that run take it for a store that lost writes: they tell what
- * they hold, and running containers keep their network. For nodes without an agent the backup speaks. `replace`: although there
+ * they hold, and running containers keep their network. For nodes without an agent, and of networks that were removed since,
+ * the backup speaks: containers that are still there get their network back. `replace`: although there
  * are networks in the store.
  */
 export async function restore(store: Store, saved: Backup, replace: boolean): Promise<RestoreResult> {
@@ -65,22 +66,34 @@ export async function restore(store: Store, saved: Backup, replace: boolean): Pr
       'to replace all of it: warren restore --force',
     );
   const alive = new Set(there ? (await store.leases()).filter((lease) => lease.alive).map(({ node }) => node) : []);
+  const known = new Set(there ? (await backup(store)).networks.map(({ network }) => network.id) : []);
   await store.clusterErase(saved.networks.map(({ network }) => network.id));
   const nodes = new Map(saved.nodes.map((node) => [node.id, node]));
   const networks = new Map(saved.networks.map(({ network }) => [network.id, network]));
   const view = { cluster: saved.cluster, revision: { incarnation: '', n: 0 }, nodes, networks };
   const conflicts = [...(await store.registryRestore(view, '' as NodeId)).conflicts];
   for (const { network, endpoints, services } of saved.networks) {
-    const silent = network.members.filter((id) => nodes.has(id) && !alive.has(id));
+    const members = network.members.filter((id) => nodes.has(id));
+    const silent = members.filter((id) => !(alive.has(id) && known.has(network.id)));
     // Of a network without members nobody else knows.
-    const speakers = network.members.length > 0 ? silent : saved.nodes.slice(0, 1).map(({ id }) => id);
+    const speakers = members.length > 0 ? silent : saved.nodes.slice(0, 1).map(({ id }) => id);
     for (const node of speakers) {
       const { epoch } = nodes.get(node) as Node;
       const mine = endpoints.filter((endpoint) => endpoint.node === node);
-      const others = endpoints.filter((endpoint) => alive.has(endpoint.node));
+      const others = endpoints.filter((endpoint) => !speakers.includes(endpoint.node));
       conflicts.push(
-        ...(await store.networkRestore(network, { node, epoch, revision: undefined, mine, others, services })),
+        ...(await store.networkRestore(network, {
+          node,
+          epoch,
+          revision: undefined,
+          mine,
+          others,
+          services,
+          saved: true,
+        })),
       );
+      // Its agent may have said meanwhile that it has nothing there.
+      if (mine.length > 0) await store.networkJoin(network.id, node);
     }
   }
   const sum = (of: (part: Backup['networks'][number]) => readonly unknown[]) =>

@@ -9,7 +9,8 @@ import type { NetworkId, NodeId } from '../model/id.ts';
  * meta, both slots:  schema rev incarnation (this slot's history) root (the registry's incarnation)
  * meta, registry:    clusterId name ula dataPort underlayFamily limits (JSON), cursors: vni index subnet4 subnet6 vip4 vip6
  * meta, network:     id state(open|closing|gone) pool4 pool6, cursors: next4 next6
- *                    once it lost writes: past (incarnations before), awaits (nodes), awaitedUntil (milliseconds)
+ *                    once it lost writes: past (incarnations before), awaits (nodes), awaitedUntil (milliseconds);
+ *                    restored: a backup has said who was there
  */
 
 /** Layout of keys and documents; scripts refuse another one (store_schema). */

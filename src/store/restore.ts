@@ -73,7 +73,7 @@ export async function registryRestore(
 
 export async function networkRestore(session: Session, network: Network, claim: Claim): Promise<readonly Conflict[]> {
   const keys = session.network(network.id);
-  const { node, epoch, revision, mine, others, services } = claim;
+  const { node, epoch, revision, mine, others, services, saved } = claim;
   const plan = {
     ...planOf(network),
     members: network.members,
@@ -99,7 +99,7 @@ export async function networkRestore(session: Session, network: Network, claim: 
       ...[keys.holds, keys.addresses4, keys.pool4, keys.cooling4, keys.addresses6, keys.pool6, keys.cooling6],
       ...[keys.asserted, keys.services, keys.vips],
     ],
-    [node, epoch, incarnation(), ...known(revision), JSON.stringify(plan), holdMs, awaitMs],
+    [node, epoch, incarnation(), ...known(revision), JSON.stringify(plan), holdMs, awaitMs, saved ? 1 : 0],
   );
   const [status, detail] = reply;
   // Removed meanwhile, and its slot purged: there is nothing to hold on to.

@@ -96,6 +96,8 @@ export type Claim = {
   mine: readonly Endpoint[];
   /** Other nodes' endpoints it knew: their addresses are not given out until those nodes have spoken, or a day has passed. */
   others: readonly Endpoint[];
+  /** It is not the node that tells, but a backup of what it held then. */
+  saved?: true;
   services: readonly Service[];
 };
 

@@ -10,6 +10,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { ClusterJson } from '../../src/control/limits.ts';
 import type { EndpointJson, NetworkJson } from '../../src/control/present.ts';
 import { Cluster, type Host, type Status } from '../support/cluster.ts';
 import { complete, type Traffic, traffic } from '../support/traffic.ts';
@@ -146,6 +147,59 @@ test('an endpoint whose attach could not be finished is withdrawn', async () => 
     (await cluster.a.json<EndpointJson[]>('endpoint ls')).map(short).sort(),
     endpoints.map(short).sort(),
   );
+});
+
+describe('bounds, and a backup', () => {
+  test('full: what is new is refused, what is there goes on and can leave', () =>
+    survives(async () => {
+      const { a, b } = cluster;
+      const brief = await b.attach('app', 'brief');
+      await a.guest.ok('redis-cli config set maxmemory 1');
+      await b.guest.ok('ip netns add full');
+      const attach = await b.warren('attach app --netns full --json');
+      assert.deepEqual([attach.code, JSON.parse(attach.stdout).error.code], [5, 'store_full'], attach.stdout);
+      assert.equal((await b.warren(`detach ${brief.id}`)).code, 0);
+      const { warnings } = await a.json<Status>('status');
+      assert.match(warnings.join('\n'), /% of its memory/);
+      await a.guest.ok('redis-cli config set maxmemory 0');
+    }));
+
+  test('a limit of the cluster: exit 4, and no trace', async () => {
+    const { a, b } = cluster;
+    const limit = `cluster set --max-networks ${networks.length} --max-endpoints ${endpoints.length} --max-services 0`;
+    const { count, limits } = await a.json<ClusterJson>(limit);
+    assert.deepEqual([count.endpoints, limits.endpoints, limits.services], [endpoints.length, endpoints.length, 0]);
+    for (const argv of [
+      'attach app --netns full',
+      'network create more',
+      'service create web --network app --port 80',
+    ]) {
+      const refused = await b.warren(`${argv} --json`);
+      assert.deepEqual([refused.code, JSON.parse(refused.stdout).error.code], [4, 'quota_exceeded'], refused.stdout);
+    }
+    assert.deepEqual((await a.json<EndpointJson[]>('endpoint ls')).map(short).sort(), endpoints.map(short).sort());
+    const all = await a.json<ClusterJson>('cluster set --max-networks none --max-endpoints none --max-services none');
+    assert.deepEqual(all.limits, { networks: null, endpoints: null, services: null });
+  });
+
+  test('a network removed by mistake is back with its containers; of another nobody notices', () =>
+    survives(async () => {
+      const { a, b, c } = cluster;
+      const gone = await cluster.network('gone');
+      const [g1, g2] = [await a.attach('gone', 'g1'), await b.attach('gone', 'g2')];
+      await a.json('backup /run/saved.json');
+      assert.equal((await a.guest.ok('stat -c %a /run/saved.json')).trim(), '600');
+      await c.json('network rm gone --force');
+      assert.equal((await a.guest.run('ip -n g1 link show eth0')).code, 1, 'it is gone');
+      assert.equal((await a.warren('restore /run/saved.json')).code, 4, 'not unasked');
+      await recovered(cluster.hosts, () => a.json('restore /run/saved.json --force'));
+      await waitFor(() => a.inside('g1', `ping -n -c1 -W1 ${g2.addresses[0]}`).then(({ code }) => code === 0), {
+        what: 'g1 to reach g2',
+        timeout: 15_000,
+      });
+      endpoints.push(g1, g2);
+      networks.push(gone);
+    }));
 });
 
 describe('it comes back with less', () => {

@@ -3,15 +3,16 @@
 -- node's endpoints are what it says, and who is in the store already keeps what both claim.
 -- KEYS  meta changes endpoints names macs netns epochs reserved holds
 --       addresses4 pool4 cooling4 addresses6 pool6 cooling6 asserted services vips (network)
--- ARGV  schema root channel origin node epoch newIncarnation incarnation n mark plan holdMs awaitMs
+-- ARGV  schema root channel origin node epoch newIncarnation incarnation n mark plan holdMs awaitMs saved(1|0)
 --       incarnation, n, mark: the last revision the node knows, '' when it did not follow the network
+--       saved: a backup speaks for the node, which may yet tell itself
 --       plan: JSON { pools, reserved (see open-network), members: [node id], others: [hex],
 --       mine: [{ id, name, mac, netns, hexes, text }], services: [{ id, name, hexes, text }] }; others: addresses of other nodes' endpoints the node remembers
 -- OUT   ok [ID CODE HOLDER, …] (endpoints that lost: name_taken | mac_taken | address_taken | outside_subnet;
 --       the same answer to the same node until the slot loses writes again) | gone | stale_epoch CURRENT
 --       | store_schema SCHEMA
 -- A slot that still has the revision lost nothing: only its root is renewed.
-local meta = redis.call('HMGET', KEYS[1], 'schema', 'root', 'state', 'pool4', 'pool6', 'incarnation', 'rev', 'past', 'awaits')
+local meta = redis.call('HMGET', KEYS[1], 'schema', 'root', 'state', 'pool4', 'pool6', 'incarnation', 'rev', 'past', 'awaits', 'restored')
 if meta[1] and meta[1] ~= ARGV[1] then return { 'store_schema', meta[1] } end
 if meta[3] == 'gone' then return { 'gone' } end
 
@@ -53,10 +54,12 @@ elseif n then
 end
 redis.call('HSET', KEYS[1], 'root', ARGV[2])
 
-local kept = not lost and redis.call('HGET', KEYS[16], node)
+local saved = ARGV[14] == '1'
+local kept = not lost and not saved and redis.call('HGET', KEYS[16], node)
 if not lost and n and incarnation == meta[6] then return { 'ok', split(kept or '') } end
 
 if lost then
+  redis.call('HDEL', KEYS[1], 'restored')
   if meta[6] and not has(past, meta[6]) then past[#past + 1] = meta[6] end
   if incarnation ~= '' and not has(past, incarnation) then past[#past + 1] = incarnation end
   redis.call('DEL', KEYS[16])
@@ -126,10 +129,12 @@ if not kept then
   local ids = {}
   for _, mine in ipairs(plan.mine) do ids[mine.id] = true end
 
-  -- Endpoints of this node that came back with an older store: it has detached them since.
+  -- Endpoints of this node that came back with an older store: it has detached them since. Not so what a backup said of a
+  -- network that the node had forgotten altogether.
+  local forgotten = meta[10] and not lost and not n
   for _, id in ipairs(redis.call('HKEYS', KEYS[9])) do
     local owner, name, mac, netns, hexes = redis.call('HGET', KEYS[9], id):match('^([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)$')
-    if owner == node and not ids[id] then
+    if owner == node and not ids[id] and not forgotten then
       for hex in hexes:gmatch('%x+') do
         redis.call('HDEL', KEYS[keyof(hex)], hex)
         redis.call('ZADD', KEYS[keyof(hex) + 2], string.format('%.0f', now + 30000), hex)
@@ -196,7 +201,11 @@ if not kept then
   end
   redis.call('HSET', KEYS[1], 'awaits', table.concat(awaits, ' '))
   kept = table.concat(conflicts, ' ')
-  redis.call('HSET', KEYS[16], node, kept)
-  changed('asserted', node)
+  if saved then
+    redis.call('HSET', KEYS[1], 'restored', '1')
+  else
+    redis.call('HSET', KEYS[16], node, kept)
+    changed('asserted', node)
+  end
 end
 return { 'ok', split(kept) }
