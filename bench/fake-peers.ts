@@ -76,7 +76,7 @@ for (let i = 0; i < Number(count); i++) {
     kernel: fakeKernel(),
     cluster: snapshot.cluster.id,
     identity,
-    pins: new Pins(join(scratch, `${i}`)),
+    pins: new Pins(join(scratch, `${i}`), undefined),
     files: new PairFiles(join(scratch, `${i}`), 'boot'),
     holder: { up: true, want() {} } as unknown as Holder,
     abilities: { ciphers: ['chacha20-poly1305' as const], fastAes: false },

@@ -8,11 +8,20 @@ import { type Role, roles } from '../model/node.ts';
 import { invalid } from '../model/parse.ts';
 import type { View } from '../model/view.ts';
 import type { KeyPair } from '../pki/pem.ts';
+import { certifyIdentity } from '../pki/statement.ts';
 import { newTokenId, parseToken, refused, tokenOf, verifyToken } from '../pki/token.ts';
 import type { Store, TokenVerdict } from '../store/store.ts';
 import type { Config } from './config.ts';
 import type { Route } from './join-api.ts';
-import { type Joined, joinRequest, type Ports, portsRequest, reachRequest, renewRequest } from './join-protocol.ts';
+import {
+  type Joined,
+  joinRequest,
+  type Ports,
+  portsRequest,
+  type Renewed,
+  reachRequest,
+  renewRequest,
+} from './join-protocol.ts';
 import type { Log } from './log.ts';
 import { sayWord } from './reach.ts';
 
@@ -64,7 +73,7 @@ export class Admission {
   }
 
   async #join(body: unknown, from: string): Promise<Joined> {
-    const { token, node, request, addresses } = checked(joinRequest, body);
+    const { token, node, request, identity, addresses } = checked(joinRequest, body);
     const { id, role, ...rest } = parseToken(token);
     verifyToken({ id, role, ...rest }, this.#ca);
     const { readRequest, sign } = await makers();
@@ -78,6 +87,7 @@ export class Admission {
     this.#log.info('a host may join', { node, role, from });
     return {
       ...{ cluster: this.#config.cluster, role, ca: this.#ca.certificate, certificate, store },
+      statement: certifyIdentity(this.#ca, node, identity),
       storeUsers: this.#config.storeUsers,
       ...(role === 'manager' && { caKey: this.#ca.key }),
     };
@@ -91,14 +101,17 @@ export class Admission {
     return store.replace(/\/\/[^@]*@/, `//${user}:${password}@`);
   }
 
-  async #renew(body: unknown): Promise<{ certificate: string }> {
-    const { certificate, request, addresses } = checked(renewRequest, body);
+  async #renew(body: unknown): Promise<Renewed> {
+    const { certificate, request, identity, addresses } = checked(renewRequest, body);
     const { readCertificate, readRequest, sign } = await makers();
     const [holder, { node, key }] = [await readCertificate(this.#ca, certificate), await readRequest(request)];
     const known = holder && node === holder.node && key === holder.key && this.#view().nodes.has(node as NodeId);
     if (!known) throw new WarrenError('token_refused', 'that is no member’s certificate', 'join again: warren join');
     // The role is what the CA said: every worker can write what the store says.
-    return { certificate: await sign(this.#ca, request, { node, role: holder.role, addresses }) };
+    return {
+      certificate: await sign(this.#ca, request, { node, role: holder.role, addresses }),
+      statement: certifyIdentity(this.#ca, node, identity),
+    };
   }
 }
 

@@ -3,7 +3,7 @@ import type { Policy } from '../kernel/state.ts';
 import { host } from '../kernel/state.ts';
 import type { Abilities, Cipher } from '../keys/cipher.ts';
 import type { EncapSetting } from '../keys/encap.ts';
-import type { Identity } from '../keys/identity.ts';
+import type { Identity, IdentityKey } from '../keys/identity.ts';
 import { usualLimits } from '../keys/rotation.ts';
 import { WarrenError } from '../model/error.ts';
 import type { ClusterId, NodeId } from '../model/id.ts';
@@ -12,6 +12,7 @@ import type { Cluster, Node } from '../model/node.ts';
 import type { View } from '../model/view.ts';
 import type { Store } from '../store/store.ts';
 import { abilitiesOf } from './abilities.ts';
+import { Authority, ownStatement } from './authority.ts';
 import type { Paths } from './config.ts';
 import { cures } from './explain.ts';
 import { featuresOf } from './features.ts';
@@ -22,6 +23,7 @@ import { PairFiles } from './pair-files.ts';
 import { Pairs } from './pairs.ts';
 import type { Peer } from './peer.ts';
 import { Pins } from './pins.ts';
+import { pkiPaths } from './pki-files.ts';
 
 /** An attach that makes this node a member waits so long for keys with the other members. */
 const agreeMs = 1000;
@@ -32,9 +34,12 @@ export type Settings = {
   cipher?: Cipher | undefined;
   rekeyInterval?: number | undefined;
   encap?: EncapSetting | undefined;
+  storeUsers?: boolean | undefined;
 };
 type Own = {
   identity: Identity;
+  statement: () => string | undefined;
+  authority: Authority | undefined;
   abilities: Abilities;
   pins: Pins;
   files: PairFiles;
@@ -88,10 +93,22 @@ export class Encryption {
     this.#own = undefined;
     try {
       const identity = openIdentity(paths.stateDir, told !== undefined);
-      const pins = new Pins(paths.stateDir);
+      const authority = Authority.of(pkiPaths(paths.stateDir), this.#settings.storeUsers === true);
+      const pins = new Pins(paths.stateDir, authority);
+      // Read anew each time: it comes again with the certificate.
+      const statement = () => known && ownStatement(pkiPaths(paths.stateDir), authority, known.id, identity.key);
       const files = new PairFiles(paths.runDir, boot);
       const holder = new Holder(paths.runDir, boot, cluster.underlayFamily, this.#log, () => this.#pairs?.lookAtAll());
-      this.#own = { identity, abilities, pins, files, holder, directions: features.saDir === true };
+      this.#own = {
+        identity,
+        statement,
+        authority,
+        abilities,
+        pins,
+        files,
+        holder,
+        directions: features.saDir === true,
+      };
       this.#trouble = abilities.ciphers.length > 0 ? undefined : lacking(features, this.#settings.cipher);
       if (told !== undefined && told !== identity.key)
         this.#log.error('this node had another identity: nodes that have seen it refuse this one');
@@ -107,10 +124,10 @@ export class Encryption {
   }
 
   /** What the others are told of it. */
-  get facts(): Pick<Node, 'identity' | 'encryption' | 'encap'> {
+  get facts(): Pick<Node, 'identity' | 'statement' | 'encryption' | 'encap'> {
     if (!this.#own) return {};
-    const { identity, abilities } = this.#own;
-    return { identity: identity.key, encryption: abilities, encap: this.#encap };
+    const { identity, statement, abilities } = this.#own;
+    return { identity: identity.key, statement: statement(), encryption: abilities, encap: this.#encap };
   }
 
   /** In UDP with anybody? Until every pair has been looked at, what the agent before told is what is known. */
@@ -151,6 +168,14 @@ export class Encryption {
   /** The identity a node is held to, if it was ever seen. */
   pinned(node: NodeId) {
     return this.#own?.pins.get(node);
+  }
+
+  /** Why that node's identity is believed. null: it has told none, or is not believed. */
+  trustOf({ id, identity, statement }: Node): 'certified' | 'pinned' | null {
+    if (!this.#own || identity === undefined) return null;
+    const { authority, pins } = this.#own;
+    if (authority?.certifies(id, identity as IdentityKey, statement)) return 'certified';
+    return pins.get(id) === identity ? 'pinned' : null;
   }
 
   /** REQUIRES: open() was done, and this node is known to the store. */

@@ -1,5 +1,6 @@
 import {
   closeSync,
+  existsSync,
   fstatSync,
   fsyncSync,
   linkSync,
@@ -10,7 +11,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { type Identity, importIdentity, newIdentity } from '../keys/identity.ts';
+import { type Identity, type IdentityKey, importIdentity, newIdentity } from '../keys/identity.ts';
 import { WarrenError } from '../model/error.ts';
 import { Secret } from '../model/secret.ts';
 
@@ -28,6 +29,14 @@ export function openIdentity(stateDir: string, known: boolean): Identity {
   if (known) throw unusable(path, 'is gone, though this node has announced one');
   createIdentity(path);
   return readIdentity(path) ?? fail(path);
+}
+
+/** For whoever makes a member of this host: its identity from now on, and what takes that back. */
+export function claimIdentity(stateDir: string): { key: IdentityKey; undo: () => void } {
+  const path = identityPath(stateDir);
+  const there = existsSync(path);
+  const { key } = openIdentity(stateDir, false);
+  return { key, undo: () => !there && rmSync(path, { force: true }) };
 }
 
 /** undefined: there is no such file. */

@@ -7,6 +7,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { refuseEvicting } from '../control/limits.ts';
 import { openKernel } from '../kernel/native.ts';
 import type { EncapSetting } from '../keys/encap.ts';
+import type { IdentityKey } from '../keys/identity.ts';
 import { WarrenError } from '../model/error.ts';
 import type { NodeId } from '../model/id.ts';
 import { newId } from '../model/id.ts';
@@ -22,6 +23,7 @@ import type { Config, Paths, Settings } from './config.ts';
 import { readConfig, readSettings, writeConfig } from './config.ts';
 import type { Place } from './facts.ts';
 import { candidates, gatherFacts, resolvePlace } from './facts.ts';
+import { claimIdentity } from './identity.ts';
 import { startManagedStore, stopManagedStore } from './managed-store.ts';
 import { makePki, pkiPaths, readCa, removePki, tlsOf } from './pki-files.ts';
 import { tlsReader } from './store-tls.ts';
@@ -60,11 +62,12 @@ export async function initHost(given: InitOptions, paths: Paths): Promise<InitRe
   const id = before?.node.id ?? newId<'node'>();
   const managed = options.store === undefined && before === undefined;
   const pki = pkiPaths(paths.stateDir);
-  if (managed) await makePki(pki, cluster, id, addressesOf(place));
+  const identity = claimIdentity(paths.stateDir);
   try {
+    if (managed) await makePki(pki, cluster, { node: id, identity: identity.key, addresses: addressesOf(place) });
     const url = options.store ?? before?.store ?? (await startManagedStore(paths, place.underlay));
     return await registerHost({
-      ...{ settings, before, id, name, place, url, cluster, paths, managed },
+      ...{ settings, before, id, identity: identity.key, name, place, url, cluster, paths, managed },
       ...{ dataPort: options.dataPort, encap: options.encap, role: before?.role ?? 'manager' },
       storeUsers: before?.storeUsers ?? managed,
       storeTls: managed ? tlsOf(pki) : (before?.storeTls ?? options.storeTls),
@@ -72,6 +75,7 @@ export async function initHost(given: InitOptions, paths: Paths): Promise<InitRe
   } catch (error) {
     if (managed) await stopManagedStore(paths, true);
     if (managed) removePki(pki);
+    identity.undo();
     throw error;
   }
 }
@@ -81,6 +85,7 @@ export type Registration = {
   before?: Config | undefined;
   paths: Paths;
   id: NodeId;
+  identity: IdentityKey;
   name: string;
   role: Config['role'];
   place: Place;
@@ -109,7 +114,8 @@ export async function registerHost(wish: Registration): Promise<InitResult> {
     const made = before || wish.invited ? await knownCluster(store, cluster) : await store.clusterInit(fresh);
     agrees(made.cluster, underlay, wish.dataPort);
     const pki = pkiPaths(paths.stateDir);
-    if (made.created && !managed) await makePki(pki, cluster, wish.id, addressesOf(place));
+    if (made.created && !managed)
+      await makePki(pki, cluster, { node: wish.id, identity: wish.identity, addresses: addressesOf(place) });
     const node = await store.nodeRegister({
       id: wish.id,
       name,

@@ -8,18 +8,22 @@ import { roles } from '../model/node.ts';
  *   POST /v1/ports   PortsRequest → Ports
  *   POST /v1/reach   ReachRequest → {}, when the manager has said the word to the host's address
  *   POST /v1/join    JoinRequest  → Joined
- *   POST /v1/renew   RenewRequest → { certificate }
+ *   POST /v1/renew   RenewRequest → Renewed
  * Refused: status 400 (malformed) or 403, and an error as on the agent's socket.
  */
 export const joinPort = 7650;
 export const bodyLimit = 64 * 1024;
 
 const pem = z.string().max(8192);
+/** Ed25519, in base64url. */
+const identity = z.string().regex(/^[\w-]{43}$/);
+const statement = z.string().regex(/^[\w-]{86}$/);
 export const joinRequest = z.strictObject({
   token: z.string().max(256),
   node: z.string().regex(idPattern),
   /** PKCS #10. */
   request: pem,
+  identity,
   addresses: z.array(z.union([z.ipv4(), z.ipv6()])).max(8),
 });
 export type JoinRequest = z.output<typeof joinRequest>;
@@ -51,6 +55,8 @@ export const joined = z.strictObject({
   /** For managers only. */
   caKey: pem.optional(),
   certificate: pem,
+  /** What the CA says of the identity (pki/statement.ts). */
+  statement,
   /** With this node's own user, where the store is the cluster's own. */
   store: z.string(),
   storeUsers: z.boolean(),
@@ -61,7 +67,9 @@ export const renewRequest = z.strictObject({
   /** The last certificate, expired or not: it says who asks, and the request's signature that it has the key. */
   certificate: pem,
   request: pem,
+  identity,
   addresses: z.array(z.union([z.ipv4(), z.ipv6()])).max(8),
 });
 export type RenewRequest = z.output<typeof renewRequest>;
-export const renewed = z.strictObject({ certificate: pem });
+export const renewed = z.strictObject({ certificate: pem, statement });
+export type Renewed = z.output<typeof renewed>;

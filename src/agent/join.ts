@@ -9,6 +9,7 @@ import { derOf } from '../pki/pem.ts';
 import { fingerprintOf, parseToken } from '../pki/token.ts';
 import { type Config, type Paths, readConfig, readSettings } from './config.ts';
 import { resolvePlace } from './facts.ts';
+import { claimIdentity } from './identity.ts';
 import { agrees, type InitOptions, type InitResult, initHost, refuseBareEsp, registerHost } from './init.ts';
 import { joined, ports, reached } from './join-protocol.ts';
 import { askManager, type Manager, meetManager, parseManager } from './manager-client.ts';
@@ -49,23 +50,30 @@ export async function joinHost(
   const id = newId<'node'>();
   const { request, key } = await newRequest(id);
   const addresses = [...new Set([place.underlay, place.local])];
-  const told = await askManager(
-    manager,
-    ca,
-    '/v1/join',
-    { token: tokenText.trim(), node: id, request, addresses },
-    joined,
-  );
-  writePki(pki, { ca, caKey: told.caKey, certificate: told.certificate, key });
+  const identity = claimIdentity(paths.stateDir);
   try {
+    const wish = { token: tokenText.trim(), node: id, request, identity: identity.key, addresses };
+    const told = await askManager(manager, ca, '/v1/join', wish, joined);
+    writePki(pki, { ...told, ca, key });
     const result = await registerHost({
-      ...{ settings: options, id, name, place, url: told.store, paths, encap: options.encap, invited: true },
+      ...{
+        settings: options,
+        id,
+        identity: identity.key,
+        name,
+        place,
+        url: told.store,
+        paths,
+        encap: options.encap,
+        invited: true,
+      },
       ...{ cluster: told.cluster, role: told.role, storeUsers: told.storeUsers, managed: false },
       storeTls: told.storeUsers ? tlsOf(pki) : options.storeTls,
     });
     return { ...result, silent };
   } catch (error) {
     removePki(pki);
+    identity.undo();
     throw error;
   }
 }

@@ -18,7 +18,7 @@ import type { Agent } from './agent.ts';
 import { attachEndpoint, detachEndpoint, knownNetwork } from './attach.ts';
 import { warningOf } from './drops.ts';
 import { featuresOf } from './features.ts';
-import { encryptionOf, identityOf, pairReports } from './pair-report.ts';
+import { encryptionOf, pairReports } from './pair-report.ts';
 import { text, unlessAbsent } from './params.ts';
 import { protocolVersion } from './protocol.ts';
 import { resolveName } from './resolve.ts';
@@ -39,7 +39,7 @@ export function methodsOf(agent: Agent): Readonly<Record<string, Method>> {
   const show = async (network: Network) => networkJson(view(), network, await count(network));
   const seen = (node: Node) => ({
     unreachable: agent.isDown(node.id),
-    encryption: encryptionOf(agent.encryption.peers.get(node.id), identityOf(node, agent.encryption)),
+    encryption: encryptionOf(agent.encryption.peers.get(node.id), node, agent.encryption),
   });
   const leaseOf = async (): Promise<Map<string, Awaited<ReturnType<typeof store.leases>>[number]>> =>
     new Map((await store.leases()).map((lease) => [lease.node, lease]));
@@ -172,7 +172,7 @@ export function methodsOf(agent: Agent): Readonly<Record<string, Method>> {
         node: peer.node.name,
         id: peer.node.id,
         rekeyed,
-        ...encryptionOf(peer, agent.encryption.pinned(peer.node.id)),
+        ...encryptionOf(peer, peer.node, agent.encryption),
       }));
     },
 

@@ -39,7 +39,7 @@ export class Office {
     if (config.managedStore) this.#unwatchStore = watchManagedStore(paths, log);
     if (existsSync(this.#pki.certificate))
       this.#renewal = new Renewal(
-        this.#pki,
+        paths.stateDir,
         config,
         () => view()?.nodes.values() ?? [],
         () => this.#renewed(),

@@ -60,7 +60,7 @@ function pairJson(
     id: node.id,
     address: node.underlay,
     up: peer.up,
-    ...encryptionOf(peer, encryption.pinned(node.id)),
+    ...encryptionOf(peer, node, encryption),
     ageSeconds: status?.ageMs === undefined ? null : Math.floor(status.ageMs / 1000),
     rotating: status?.rotating ?? null,
     trouble: trouble ?? null,
@@ -74,7 +74,8 @@ function pairJson(
 }
 
 /** Of the pair that this node and that one are; nulls where they share no encrypted network, and for this node itself. */
-export function encryptionOf(peer: Peer | undefined, identity: IdentityKey | undefined): EncryptionJson {
+export function encryptionOf(peer: Peer | undefined, node: Node, encryption: Encryption): EncryptionJson {
+  const identity = identityOf(node, encryption);
   const { status } = peer?.outcome ?? {};
   return {
     cipher: status?.cipher ?? null,
@@ -82,11 +83,12 @@ export function encryptionOf(peer: Peer | undefined, identity: IdentityKey | und
     generation: status?.generation ?? null,
     rekeyedAt: status?.ageMs === undefined ? null : new Date(Date.now() - status.ageMs).toISOString(),
     fingerprint: identity === undefined ? null : fingerprint(identity),
+    trust: encryption.trustOf(node),
   };
 }
 
 /** The identity that was pinned; of one never met, what it says itself. */
-export function identityOf(node: Node, encryption: Encryption): IdentityKey | undefined {
+function identityOf(node: Node, encryption: Encryption): IdentityKey | undefined {
   return encryption.pinned(node.id) ?? (node.identity as IdentityKey | undefined);
 }
 

@@ -76,7 +76,9 @@ export class Pairs {
     for (const [id, node] of wanted) {
       const peer = this.#peers.get(id);
       if (peer && peer.node.underlay === node.underlay && peer.node.index === node.index) {
+        const said = peer.node.statement;
         peer.node = node;
+        if (said !== node.statement) this.#turns.add(id);
         continue;
       }
       if (peer) {
@@ -249,6 +251,7 @@ export class Pairs {
         node: name,
         reason: peer.refused,
         ...(peer.refused === 'identity_changed' ? { ifItIsRight: `warren node trust ${name}` } : {}),
+        ...(peer.refused === 'identity_uncertified' ? { cure: 'join again there: warren leave, warren join' } : {}),
       });
     if (status && peer.up !== before.up) {
       const { generation, cipher, encap, trouble } = status;

@@ -71,7 +71,9 @@ export class Peer {
   #deaf = false;
   #floor: number | undefined;
   #state: PairState | undefined;
-  #verified: { text: string; index: number; announcement: Announcement | undefined } | undefined;
+  #verified:
+    | { text: string; index: number; statement: string | undefined; announcement: Announcement | undefined }
+    | undefined;
 
   constructor(here: Here, self: Node, node: Node) {
     this.#here = here;
@@ -195,12 +197,14 @@ export class Peer {
   /** Verified once per text; who it is from was judged before. */
   #announcement(self: Node): Announcement | undefined {
     if (this.text === undefined) return undefined;
-    const { id: from, index } = this.node;
-    if (this.#verified?.text === this.text && this.#verified.index === index) return this.#verified.announcement;
+    const { id: from, index, statement } = this.node;
+    const done = this.#verified;
+    // What the CA says of it may have come since.
+    if (done?.text === this.text && done.index === index && done.statement === statement) return done.announcement;
     const verdict = verifyAnnouncement(this.text, { cluster: this.#here.cluster, from, index, to: self.id });
-    this.refused = verdict.ok ? this.#here.pins.judge(from, verdict.announcement.identity) : verdict.reason;
+    this.refused = verdict.ok ? this.#here.pins.judge(from, verdict.announcement.identity, statement) : verdict.reason;
     const announcement = verdict.ok && !this.refused ? verdict.announcement : undefined;
-    this.#verified = { text: this.text, index, announcement };
+    this.#verified = { text: this.text, index, statement, announcement };
     return announcement;
   }
 

@@ -8,6 +8,7 @@ import { judgeIdentity } from '../keys/pin.ts';
 import { WarrenError } from '../model/error.ts';
 import type { NodeId } from '../model/id.ts';
 import { idPattern } from '../model/id.ts';
+import type { Authority } from './authority.ts';
 import { writePrivate } from './private-file.ts';
 
 const shape = z.record(
@@ -19,9 +20,11 @@ const shape = z.record(
 export class Pins {
   readonly #path: string;
   readonly #pins: Map<NodeId, IdentityKey>;
+  readonly #authority: Authority | undefined;
 
   /** Throws when the file is there and cannot be read: to begin anew silently would be to trust anybody. */
-  constructor(stateDir: string) {
+  constructor(stateDir: string, authority: Authority | undefined) {
+    this.#authority = authority;
     this.#path = join(stateDir, 'identities.json');
     this.#pins = read(this.#path);
   }
@@ -30,11 +33,18 @@ export class Pins {
     return this.#pins.get(node);
   }
 
-  /** Pins at first sight. undefined: it is the one we know. */
-  judge(node: NodeId, identity: IdentityKey): Refusal | undefined {
+  /**
+   * Pins what the CA has certified, also in place of another; without a CA that everybody came in by, at first sight. undefined:
+   * it is the one we know.
+   */
+  judge(node: NodeId, identity: IdentityKey, statement: string | undefined): Refusal | undefined {
     const judged = judgeIdentity(this.#pins, node, identity);
     if (judged === 'accept') return undefined;
-    if (judged !== 'pin') return judged;
+    if (judged === 'identity_shared') return judged;
+    if (!this.#authority?.certifies(node, identity, statement)) {
+      if (judged !== 'pin') return judged;
+      if (this.#authority?.required) return 'identity_uncertified';
+    }
     this.#write(new Map([...this.#pins, [node, identity]]));
     this.#pins.set(node, identity);
     return undefined;

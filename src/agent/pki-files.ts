@@ -1,21 +1,24 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { KeyPair } from '../pki/pem.ts';
+import { certifyIdentity } from '../pki/statement.ts';
 import { writePrivate } from './private-file.ts';
 
 /*
  * STATE-DIR/pki/
  *   ca.crt  node.crt  node.key     every host that joined, or made the cluster
+ *   node.identity                  what the CA says of this host's identity (pki/statement.ts)
  *   ca.key                         managers only: whoever has it says who is in the cluster
  */
-export type PkiPaths = Record<'folder' | 'caCertificate' | 'caKey' | 'certificate' | 'key', string>;
+export type PkiPaths = Record<'folder' | 'caCertificate' | 'caKey' | 'certificate' | 'key' | 'statement', string>;
 
 export function pkiPaths(stateDir: string): PkiPaths {
   const folder = join(stateDir, 'pki');
-  const [caCertificate = '', caKey = '', certificate = '', key = ''] = ['ca.crt', 'ca.key', 'node.crt', 'node.key'].map(
-    (name) => join(folder, name),
-  );
-  return { folder, caCertificate, caKey, certificate, key };
+  const at = (name: string) => join(folder, name);
+  return {
+    ...{ folder, caCertificate: at('ca.crt'), caKey: at('ca.key') },
+    ...{ certificate: at('node.crt'), key: at('node.key'), statement: at('node.identity') },
+  };
 }
 
 /** The cluster's CA, where this host has its key. */
@@ -29,8 +32,7 @@ export function readCa({ caCertificate, caKey }: PkiPaths): KeyPair | undefined 
 export async function makePki(
   paths: PkiPaths,
   cluster: string,
-  node: string,
-  addresses: readonly string[],
+  { node, identity, addresses }: { node: string; identity: string; addresses: readonly string[] },
 ): Promise<KeyPair> {
   const { newCa, newRequest, sign } = await import('../pki/certificate.ts');
   const ca = readCa(paths) ?? (await newCa(cluster));
@@ -40,18 +42,20 @@ export async function makePki(
   const { request, key } = await newRequest(node, known);
   writePrivate(paths.key, key);
   writePrivate(paths.certificate, await sign(ca, request, { node, role: 'manager', addresses }));
+  writePrivate(paths.statement, certifyIdentity(ca, node, identity));
   return ca;
 }
 
 /** What a joining host was given. */
 export function writePki(
   paths: PkiPaths,
-  given: { ca: string; caKey?: string | undefined; certificate: string; key: string },
+  given: { ca: string; caKey?: string | undefined; certificate: string; key: string; statement: string },
 ): void {
   writePrivate(paths.caCertificate, given.ca);
   if (given.caKey !== undefined) writePrivate(paths.caKey, given.caKey);
   writePrivate(paths.key, given.key);
   writePrivate(paths.certificate, given.certificate);
+  writePrivate(paths.statement, given.statement);
 }
 
 /** For a store of our own: it and its clients know each other by the cluster's CA. */

@@ -1,30 +1,36 @@
 import { readFileSync } from 'node:fs';
+import type { IdentityKey } from '../keys/identity.ts';
 import type { Node } from '../model/node.ts';
 import { age } from '../pki/pem.ts';
+import { certifyIdentity } from '../pki/statement.ts';
+import { Authority, ownStatement } from './authority.ts';
 import type { Config } from './config.ts';
-import { joinPort, renewed } from './join-protocol.ts';
+import { openIdentity } from './identity.ts';
+import { joinPort, type Renewed, renewed } from './join-protocol.ts';
 import type { Log } from './log.ts';
 import { askManager } from './manager-client.ts';
-import { type PkiPaths, readCa } from './pki-files.ts';
+import { type PkiPaths, pkiPaths, readCa } from './pki-files.ts';
 import { writePrivate } from './private-file.ts';
 
 const lookMs = 3_600_000;
 const due = 2 / 3;
 
 /**
- * Keeps this host's certificate young. Managers sign their own; others ask one, and prove themselves by the key of the last
+ * Keeps this host's certificate young, and the CA's word for its identity the right one. Managers sign their own; others ask one, and prove themselves by the key of the last
  * certificate, though it may have expired while the host was off.
  */
 export class Renewal {
   readonly #timer: NodeJS.Timeout;
+  readonly #stateDir: string;
   readonly #pki: PkiPaths;
   readonly #config: Config;
   readonly #nodes: () => Iterable<Node>;
   readonly #renewed: () => void;
   readonly #log: Log;
 
-  constructor(pki: PkiPaths, config: Config, nodes: () => Iterable<Node>, renewed: () => void, log: Log) {
-    this.#pki = pki;
+  constructor(stateDir: string, config: Config, nodes: () => Iterable<Node>, renewed: () => void, log: Log) {
+    this.#stateDir = stateDir;
+    this.#pki = pkiPaths(stateDir);
     this.#config = config;
     this.#nodes = nodes;
     this.#renewed = renewed;
@@ -44,10 +50,13 @@ export class Renewal {
   async look(now = new Date()): Promise<void> {
     try {
       const certificate = readFileSync(this.#pki.certificate, 'utf8');
-      if (age(certificate, now) < due) return;
+      const identity = openIdentity(this.#stateDir, true).key;
+      if (age(certificate, now) < due && this.#isCertified(identity)) return;
       const { newRequest } = await import('../pki/certificate.ts');
       const { request } = await newRequest(this.#config.node.id, readFileSync(this.#pki.key, 'utf8'));
-      writePrivate(this.#pki.certificate, await this.#sign(certificate, request));
+      const signed = await this.#sign(certificate, request, identity);
+      writePrivate(this.#pki.certificate, signed.certificate);
+      writePrivate(this.#pki.statement, signed.statement);
       this.#log.info('this host’s certificate is renewed');
       this.#renewed();
     } catch (error) {
@@ -55,18 +64,27 @@ export class Renewal {
     }
   }
 
-  async #sign(certificate: string, request: string): Promise<string> {
+  #isCertified(identity: IdentityKey): boolean {
+    const authority = Authority.of(this.#pki, false);
+    return ownStatement(this.#pki, authority, this.#config.node.id, identity) !== undefined;
+  }
+
+  async #sign(certificate: string, request: string, identity: IdentityKey): Promise<Renewed> {
     const { node, role, advertise, local } = this.#config;
     const addresses = [...new Set([advertise, local ?? advertise])];
     const ca = readCa(this.#pki);
-    if (ca) return (await import('../pki/certificate.ts')).sign(ca, request, { node: node.id, role, addresses });
+    if (ca) {
+      const { sign } = await import('../pki/certificate.ts');
+      const statement = certifyIdentity(ca, node.id, identity);
+      return { certificate: await sign(ca, request, { node: node.id, role, addresses }), statement };
+    }
     const managers = [...this.#nodes()].filter((each) => each.role === 'manager' && each.id !== node.id);
     const known = readFileSync(this.#pki.caCertificate, 'utf8');
     let failed = new Error('no manager is known');
     for (const { underlay } of managers) {
       try {
-        const wish = { certificate, request, addresses };
-        return (await askManager({ host: underlay, port: joinPort }, known, '/v1/renew', wish, renewed)).certificate;
+        const wish = { certificate, request, identity, addresses };
+        return await askManager({ host: underlay, port: joinPort }, known, '/v1/renew', wish, renewed);
       } catch (error) {
         failed = error as Error;
       }

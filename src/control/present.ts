@@ -64,8 +64,17 @@ export type EncryptionJson = {
   generation: number | null;
   rekeyedAt: string | null;
   fingerprint: string | null;
+  /** Why that identity is believed: the CA says so, or it was the first one seen. */
+  trust: 'certified' | 'pinned' | null;
 };
-const unencrypted: EncryptionJson = { cipher: null, encap: null, generation: null, rekeyedAt: null, fingerprint: null };
+const unencrypted: EncryptionJson = {
+  cipher: null,
+  encap: null,
+  generation: null,
+  rekeyedAt: null,
+  fingerprint: null,
+  trust: null,
+};
 
 export type NodeJson = ReturnType<typeof nodeJson>;
 /** A lapsed lease alone is `stale`: nothing is cut off because of it. `unreachable`: the asked node finds it dead as well. */

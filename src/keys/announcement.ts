@@ -84,6 +84,8 @@ export type Refusal =
   | 'identity_changed'
   /** Of another node with the same identity: one was cloned. */
   | 'identity_shared'
+  /** Of a node whose identity the cluster's CA does not know. */
+  | 'identity_uncertified'
   /** It was replaced by one we have seen. */
   | 'older'
   /** Same generation, other content. */

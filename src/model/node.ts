@@ -43,6 +43,8 @@ export type Node = {
   readonly routes: readonly Cidr[];
   /** Public half of its Ed25519 identity, 32 bytes in base64url; absent: this node cannot encrypt. */
   readonly identity?: string;
+  /** The CA's word that it is this node's (pki/statement.ts); absent where there is no CA, or it has not said so. */
+  readonly statement?: string | undefined;
   /** What its kernel can encrypt with, for the others to see; what decides is in its signed announcements. */
   readonly encryption?: { readonly ciphers: readonly string[]; readonly fastAes: boolean };
   /** It exchanges ESP in UDP with some other node, or is about to: its packets have less room. */
@@ -58,7 +60,7 @@ export type Node = {
 /** What a host tells the others about itself, anew at every start of its agent and whenever it changes. */
 export type Facts = Pick<
   Node,
-  'underlay' | 'local' | 'underlayMtu' | 'routes' | 'version' | 'identity' | 'encryption' | 'encap'
+  'underlay' | 'local' | 'underlayMtu' | 'routes' | 'version' | 'identity' | 'statement' | 'encryption' | 'encap'
 >;
 
 /** What this host's packets to others come from, and theirs arrive at. */

@@ -38,10 +38,11 @@ export function factsLine({
   routes,
   version,
   identity,
+  statement,
   encryption,
   encap,
 }: Facts): string {
-  return members({ underlay, local, underlayMtu, routes, version, identity, encryption, encap });
+  return members({ underlay, local, underlayMtu, routes, version, identity, statement, encryption, encap });
 }
 
 /** A service's lines but the last, its virtual IPs. */

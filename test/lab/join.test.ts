@@ -15,7 +15,7 @@ import { Pkcs10CertificateRequest, X509Certificate as X509, X509CertificateGener
 import type { EndpointJson, NodeJson } from '../../src/control/present.ts';
 import { newRequest } from '../../src/pki/certificate.ts';
 import { derOf, type KeyPair } from '../../src/pki/pem.ts';
-import { Host } from '../support/cluster.ts';
+import { Host, type Status } from '../support/cluster.ts';
 import { waitFor } from '../support/wait.ts';
 import { Lab } from './lab.ts';
 
@@ -198,26 +198,59 @@ test('a host whose certificate expired while it was off comes back by its key', 
   assert.match(await b().guest.ok('cat /lab/b.agent'), /certificate is renewed/);
 });
 
+const anyIdentity = 'A'.repeat(43);
+
+/** A worker may write what agents write, also of others. */
+function lie(id: string, was: string, is: string): Promise<string> {
+  const text = `local d = redis.call("HGET", KEYS[1], ARGV[1]):gsub("${was}", "${is}")
+    redis.call("HSET", KEYS[1], ARGV[1], d)
+    redis.call("XADD", KEYS[2], redis.call("HINCRBY", KEYS[3], "rev", 1) .. "-1", "kind", "node", "id", ARGV[1], "value", d)`;
+  const keys = ['nodes', 'changes', 'meta'].map((key) => `'warren:{default}:${key}'`);
+  return redis(b(), `eval '${text}' 3 ${keys.join(' ')} ${id}`);
+}
+
+test('identities are certified; at first sight nobody else is believed, whatever the store says', async () => {
+  const all = await b().json<NodeJson[]>('node ls');
+  assert.deepEqual(
+    all.map(({ name, encryption }) => [name, encryption.trust]),
+    [
+      ['a', 'certified'],
+      ['b', 'certified'],
+      ['c', 'certified'],
+    ],
+  );
+  const id = all.find(({ name }) => name === 'c')?.id ?? '';
+  const seen = async () =>
+    (await b().ask<Status>('status')).result?.encryption.peers.find((each) => each.id === id) ?? assert.fail('no c');
+  await b().stopAgent();
+  await b().guest.ok('rm /var/lib/warren/identities.json');
+  await lie(id, '\\"statement\\":\\"[%w_-]+\\",', '');
+  await b().startAgent();
+  await waitFor(async () => (await seen()).trouble === 'identity_uncertified', { what: 'b to refuse c' });
+  assert.equal((await seen()).trust, null);
+  assert.equal((await b().inside('b1', 'ping -n -c1 -W2 a1.app')).code, 0, 'others are not concerned');
+  await c().stopAgent();
+  await c().startAgent(); // it tells again what the CA said of it
+  await waitFor(async () => (await seen()).trust === 'certified', { what: 'the truth to be back' });
+  await waitFor(async () => (await b().inside('b1', 'ping -n -c1 -W1 c1.app')).code === 0, { what: 'b to reach c' });
+});
+
 test('a worker that writes itself down as a manager is none to the CA', async () => {
   const id = (await a().json<NodeJson[]>('node ls')).find(({ name }) => name === 'b')?.id ?? '';
   const role = async (): Promise<unknown> =>
     (await a().json<NodeJson[]>('node ls')).find(({ name }) => name === 'b')?.role;
-  const write = (is: string, was: string): Promise<string> => {
-    const lie = `local d = redis.call("HGET", KEYS[1], ARGV[1]):gsub("${was}", "${is}")
-      redis.call("HSET", KEYS[1], ARGV[1], d)
-      redis.call("XADD", KEYS[2], redis.call("HINCRBY", KEYS[3], "rev", 1) .. "-1", "kind", "node", "id", ARGV[1], "value", d)`;
-    const keys = ['nodes', 'changes', 'meta'].map((key) => `'warren:{default}:${key}'`);
-    return redis(b(), `eval '${lie}' 3 ${keys.join(' ')} ${id}`);
-  };
-  await write('manager', 'worker');
+  await lie(id, 'worker', 'manager');
   await waitFor(async () => (await role()) === 'manager', { what: 'a to believe the store' });
   const [certificate, key] = await Promise.all(['crt', 'key'].map((end) => b().guest.ok(`cat ${pki}/node.${end}`)));
   const { request } = await newRequest(id, key);
-  await b().guest.write('/tmp/ask', JSON.stringify({ certificate, request, addresses: ['10.77.0.2'] }));
+  await b().guest.write(
+    '/tmp/ask',
+    JSON.stringify({ certificate, request, identity: anyIdentity, addresses: ['10.77.0.2'] }),
+  );
   const answer = await b().guest.ok('curl -sk --tlsv1.3 --data-binary @/tmp/ask https://10.77.0.1:7650/v1/renew');
   const { certificate: renewed } = JSON.parse(answer) as { certificate: string };
   assert.equal(new X509Certificate(renewed).subject, `O=worker\nCN=${id}`);
-  await write('worker', 'manager');
+  await lie(id, 'manager', 'worker');
   await waitFor(async () => (await role()) === 'worker', { what: 'the truth to be back' });
 });
 
@@ -243,7 +276,10 @@ test('without that key nobody comes back by a member’s certificate', async () 
   const stolen = await b().guest.ok(`cat ${pki}/node.crt`);
   const node = new X509Certificate(stolen).subject.replace(/^.*CN=/s, '');
   const { request } = await newRequest(node);
-  await d().guest.write('/tmp/ask', JSON.stringify({ certificate: stolen, request, addresses: ['10.77.0.4'] }));
+  await d().guest.write(
+    '/tmp/ask',
+    JSON.stringify({ certificate: stolen, request, identity: anyIdentity, addresses: ['10.77.0.4'] }),
+  );
   const answer = await d().guest.ok(
     'curl -sk --tlsv1.3 --data-binary @/tmp/ask -w "%{http_code}" https://10.77.0.1:7650/v1/renew',
   );

@@ -16,6 +16,7 @@ export default command({
         status: (n: NodeJson) => n.status,
         cipher: (n: NodeJson) => n.encryption.cipher,
         fingerprint: (n: NodeJson) => n.encryption.fingerprint,
+        trust: (n: NodeJson) => n.encryption.trust,
         version: (n: NodeJson) => n.version,
         'last seen': (n: NodeJson) => n.lastSeen,
       }),
