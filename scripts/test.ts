@@ -28,7 +28,7 @@ const minute = 60_000;
 const labTimeout = (process.env.WARREN_LONG ? 60 : 20) * minute;
 /** They promise nothing about time, and wait more than they work. */
 const unhurried =
-  /(ansible|bad-input|encap|encryption|features|guard|keys|lacking|leave|nat|netns|node-rm|overlap|overlay|publish|service|underlay)\.test/;
+  /(ansible|bad-input|encap|encryption|features|guard|keys|lacking|leave|nat|netns|node-rm|overlap|overlay|publish|service|systemd|underlay)\.test/;
 const phases = [
   { files: all.filter((name) => !inLab(name)), concurrency: 2, timeout: 5 * minute },
   { files: all.filter((name) => inLab(name) && unhurried.test(name)), concurrency: 3, timeout: labTimeout },

@@ -1,9 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { basename } from 'node:path';
 import { createInterface } from 'node:readline';
 import { WarrenError } from '../model/error.ts';
 import { writePrivate } from './private-file.ts';
+import { inUnit } from './unit.ts';
 
 /*
  * RUN-DIR/NAME.json, 0600: a process that agents come and go beside, as JSON.
@@ -54,6 +56,8 @@ export class Companion {
   #notBefore = 0;
   #kept: Kept | undefined;
   #trouble: Error | undefined;
+  /** Not as a unit of its own. */
+  #plain = false;
 
   constructor(trade: Trade) {
     this.#trade = trade;
@@ -117,6 +121,8 @@ export class Companion {
   }
 
   #failed(error: Error): void {
+    // A service manager that is there and does nothing must not be what it fails for.
+    this.#plain = !this.#plain;
     this.#notBefore = Date.now() + retryMs;
     if (error.message !== this.#trouble?.message) this.#trade.failed(error);
     this.#trouble = error;
@@ -128,7 +134,7 @@ export class Companion {
     const lost = former && lives(former, boot) ? undefined : this.#find();
     if (lost !== undefined) return this.#write(lost);
     if (!overlaps) await end(former, boot);
-    const [program, ...args] = command;
+    const [program, ...args] = this.#plain ? command : inUnit(basename(file, '.json'), command);
     const log = stderr?.();
     const stdio = ['pipe', 'pipe', log ?? 'ignore'] as const;
     const child = spawn(program, args, { cwd: '/', detached: true, env: {}, stdio: [...stdio] });

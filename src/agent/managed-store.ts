@@ -10,6 +10,7 @@ import type { Paths } from './config.ts';
 import type { Log } from './log.ts';
 import { pkiPaths } from './pki-files.ts';
 import { writePrivate } from './private-file.ts';
+import { inUnit } from './unit.ts';
 
 const run = promisify(execFile);
 export const managedStorePort = 7651;
@@ -80,7 +81,9 @@ export function watchManagedStore(paths: Paths, log: Log): () => void {
 async function runRedis(dir: string): Promise<void> {
   try {
     // What it writes, its users among it, is for nobody else's eyes either.
-    await run('sh', ['-c', 'umask 077; exec redis-server "$1"', 'sh', join(dir, 'redis.conf')]);
+    const plain = ['sh', '-c', 'umask 077; exec redis-server "$1"', 'sh', join(dir, 'redis.conf')] as const;
+    const [program, ...args] = inUnit('store', plain);
+    await run(program, args);
   } catch (error) {
     const missing = (error as { code?: number | string }).code === 127;
     throw new WarrenError(
