@@ -62,12 +62,14 @@ export async function initHost(given: InitOptions, paths: Paths): Promise<InitRe
   const id = before?.node.id ?? newId<'node'>();
   const managed = options.store === undefined && before === undefined;
   const pki = pkiPaths(paths.stateDir);
-  const identity = claimIdentity(paths.stateDir);
+  // A member has one, and one that it has lost is not replaced here: the others would not know why.
+  const identity = before ? undefined : claimIdentity(paths.stateDir);
   try {
-    if (managed) await makePki(pki, cluster, { node: id, identity: identity.key, addresses: addressesOf(place) });
+    if (managed && identity)
+      await makePki(pki, cluster, { node: id, identity: identity.key, addresses: addressesOf(place) });
     const url = options.store ?? before?.store ?? (await startManagedStore(paths, place.underlay));
     return await registerHost({
-      ...{ settings, before, id, identity: identity.key, name, place, url, cluster, paths, managed },
+      ...{ settings, before, id, identity: identity?.key, name, place, url, cluster, paths, managed },
       ...{ dataPort: options.dataPort, encap: options.encap, role: before?.role ?? 'manager' },
       storeUsers: before?.storeUsers ?? managed,
       storeTls: managed ? tlsOf(pki) : (before?.storeTls ?? options.storeTls),
@@ -75,7 +77,7 @@ export async function initHost(given: InitOptions, paths: Paths): Promise<InitRe
   } catch (error) {
     if (managed) await stopManagedStore(paths, true);
     if (managed) removePki(pki);
-    identity.undo();
+    identity?.undo();
     throw error;
   }
 }
@@ -85,7 +87,8 @@ export type Registration = {
   before?: Config | undefined;
   paths: Paths;
   id: NodeId;
-  identity: IdentityKey;
+  /** Of a host that becomes a member now. */
+  identity: IdentityKey | undefined;
   name: string;
   role: Config['role'];
   place: Place;
@@ -114,7 +117,7 @@ export async function registerHost(wish: Registration): Promise<InitResult> {
     const made = before || wish.invited ? await knownCluster(store, cluster) : await store.clusterInit(fresh);
     agrees(made.cluster, underlay, wish.dataPort);
     const pki = pkiPaths(paths.stateDir);
-    if (made.created && !managed)
+    if (made.created && !managed && wish.identity)
       await makePki(pki, cluster, { node: wish.id, identity: wish.identity, addresses: addressesOf(place) });
     const node = await store.nodeRegister({
       id: wish.id,

@@ -260,6 +260,8 @@ test('a host made anew under its address is another node; one with another ident
   assert.deepEqual([encryption.able, encryption.peers], [false, []]);
   assert.match(`${encryption.trouble}`, /identity.*is gone/);
   await cluster.c.stopAgent();
+  await cluster.c.init(`--store ${Cluster.store} --advertise eth0`);
+  assert.equal((await guest.run('test -e /var/lib/warren/identity.key')).code, 1, 'a playbook gives it no other one');
   await guest.ok(
     'openssl genpkey -algorithm ed25519 -outform DER -out /var/lib/warren/identity.key; chmod 600 /var/lib/warren/identity.key',
   );
