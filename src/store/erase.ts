@@ -1,4 +1,5 @@
 import type { NetworkId, NodeId } from '../model/id.ts';
+import { cluster } from './nodes.ts';
 import type { Session } from './session.ts';
 
 /**
@@ -6,12 +7,12 @@ import type { Session } from './session.ts';
  * registry go makes it again; what is told after this call stays. `also`: networks that were removed leave a mark that they were.
  */
 export async function clusterErase(session: Session, also: readonly NetworkId[]): Promise<void> {
-  const { connection, registry } = session;
-  const { announcements, tokens: _, ...rest } = registry;
-  await connection.use(async (client) => {
-    const known = [...(await client.hkeys(registry.networks)), ...(await client.smembers(registry.purges))];
-    for (const id of new Set([...known, ...also])) await client.del(...Object.values(session.network(id as NetworkId)));
-    const nodes = await client.hkeys(registry.nodes);
-    await client.del(...Object.values(rest), ...nodes.map((id) => announcements(id as NodeId)));
-  });
+  const { meta, nodes, announcements, tokens: _, ...rest } = session.registry;
+  await cluster(session); // of another layout nothing goes
+  const known = await session.connection.use((client) =>
+    Promise.all([client.hkeys(rest.networks), client.smembers(rest.purges)]),
+  );
+  for (const id of new Set([...known.flat(), ...also] as NetworkId[]))
+    await session.read('erase-network-18', Object.values(session.network(id)));
+  await session.read('erase-registry-14', [meta, nodes, announcements('' as NodeId), ...Object.values(rest)]);
 }

@@ -95,6 +95,11 @@ test('what is there is not replaced unasked, and a backup that is none changes n
     [JSON.stringify(one).replace('10.9.0.', '10.9.'), /networks/],
   ] as const)
     assert.throws(() => parseBackup(harm), pattern, harm.slice(0, 40));
+  const meta = `warren:{${world.name}}:meta`;
+  await redis.server.admin.hset(meta, 'schema', '2');
+  await fails(store.clusterErase([]), 'store_schema');
+  await fails(restore(store, text, true), 'store_schema');
+  await redis.server.admin.hset(meta, 'schema', '1');
   assert.deepEqual(await slots(world), before);
 });
 
