@@ -1,5 +1,6 @@
 import type { Endpoint } from '../model/endpoint.ts';
 import type { NetworkId, NodeId } from '../model/id.ts';
+import type { Network } from '../model/network.ts';
 import type { Node } from '../model/node.ts';
 import type { View } from '../model/view.ts';
 import { hasIngress } from '../plan/desired/ingress.ts';
@@ -58,7 +59,7 @@ export class Changes {
     encryption.update(this.#view, reset === true);
     const network = change?.kind === 'network' ? change : undefined;
     if (network && !network.value) mirror.unfollow(network.id);
-    this.#followOwn();
+    this.#followOwn(reset ? this.#view.networks.values() : network?.value ? [network.value] : []);
     for (const key of network ? (['node', network.id] as const) : this.keys()) queue.add(key);
     this.enterPublished();
   }
@@ -104,10 +105,11 @@ export class Changes {
   }
 
   /** Somebody else may have made this node a member: who brings back a network that was removed by mistake. */
-  #followOwn(): void {
-    const { log, mirror, queue, self } = this.#deps;
-    for (const { id, members } of this.#view.networks.values()) {
-      if (!members.includes(self().id) || this.#view.followed.has(id)) continue;
+  #followOwn(networks: Iterable<Network>): void {
+    const { log, membership, mirror, queue, self } = this.#deps;
+    for (const { id, members } of networks) {
+      // An attach follows by itself.
+      if (!members.includes(self().id) || this.#view.followed.has(id) || membership.entering(id)) continue;
       mirror
         .follow(id)
         .then(() => queue.add(id))

@@ -1,3 +1,4 @@
+import { registryOf } from '../control/nodes.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import type { Endpoint } from '../model/endpoint.ts';
 import { WarrenError } from '../model/error.ts';
@@ -89,7 +90,7 @@ export class Recovery {
       this.#report(lost);
       throw new Error('this node is not in the registry any more, and cannot be added again; see status');
     }
-    const { nodes, networks } = await this.#registry();
+    const { nodes, networks } = await registryOf(this.#store);
     const epoch = nodes.find(({ id }) => id === this.#self)?.epoch ?? 0;
     for (const network of networks) {
       const member = network.members.includes(this.#self);
@@ -102,11 +103,7 @@ export class Recovery {
       const claim = { node: this.#self, epoch, revision, mine, others, services };
       const losers = await this.#store.networkRestore(network, claim);
       lost.push(...losers.map((conflict) => named(conflict, view, network)));
-      const followed = view.followed.has(network.id);
-      const wanted = mine.length > 0 || (!followed && (await this.#restored(network)));
-      await this.#membership(network, member, wanted, followed);
-      // Somebody brings it back at this moment.
-      if (!wanted && !followed && (await this.#restored(network))) await this.#membership(network, false, true, false);
+      await this.#membership(network, member, mine.length > 0, view.followed.has(network.id));
     }
     await this.#mirror.adopt(this.#self);
     // Who lost is not in the view any more: the same reconciling that follows every change takes it out of the kernel.
@@ -115,23 +112,14 @@ export class Recovery {
     this.#log.info('the store has what this node holds', { made, networks: networks.length, conflicts: lost.length });
   }
 
-  async #registry(): Promise<
-    Pick<View, 'revision'> & { nodes: readonly { id: NodeId; epoch: number }[]; networks: readonly Network[] }
-  > {
-    const delta = await this.#store.registrySince(undefined);
-    if (delta.kind !== 'snapshot') throw new Error('the store gave no snapshot');
-    return { revision: delta.revision, nodes: delta.snapshot.nodes, networks: delta.snapshot.networks };
-  }
-
   /** The store may be from before we came, or from before we left. */
   async #membership({ id }: Network, member: boolean, wanted: boolean, followed: boolean): Promise<void> {
     if (wanted && !member) await this.#store.networkJoin(id, this.#self);
-    if (!wanted && member && !followed) await this.#store.networkLeave(id, this.#self);
-  }
-
-  /** A backup has brought back what was here when nobody here knew of it any more. */
-  async #restored({ id }: Network): Promise<boolean> {
-    return (await this.#store.endpoints(id)).some(({ node }) => node === this.#self);
+    if (wanted || !member || followed) return;
+    await this.#store.networkLeave(id, this.#self);
+    // A backup may bring back, at this very moment, what was here and nobody here knew of any more: looked at after leaving.
+    const restored = (await this.#store.endpoints(id)).some(({ node }) => node === this.#self);
+    if (restored) await this.#store.networkJoin(id, this.#self);
   }
 
   /** Only what is still there is told; after a reboot nothing is. */

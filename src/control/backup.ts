@@ -8,6 +8,7 @@ import type { Cluster, Node } from '../model/node.ts';
 import { invalid } from '../model/parse.ts';
 import type { Service } from '../model/service.ts';
 import type { Conflict, Store } from '../store/store.ts';
+import { registryOf } from './nodes.ts';
 
 /*
  * A backup is a JSON document. No secret is in it: private keys, join tokens and users of the store are elsewhere.
@@ -35,9 +36,7 @@ export type RestoreResult = {
 
 /** Network by network: what changes meanwhile may be in it or not. */
 export async function backup(store: Store): Promise<Backup> {
-  const registry = await store.registrySince(undefined);
-  if (registry.kind !== 'snapshot') throw new WarrenError('internal', 'the store gave no snapshot');
-  const { cluster, nodes, networks } = registry.snapshot;
+  const { cluster, nodes, networks } = await registryOf(store);
   const parts: Backup['networks'][number][] = [];
   for (const network of networks) {
     const slot = await store.networkSince(network.id, undefined);
@@ -66,7 +65,7 @@ export async function restore(store: Store, saved: Backup, replace: boolean): Pr
       'to replace all of it: warren restore --force',
     );
   const alive = new Set(there ? (await store.leases()).filter((lease) => lease.alive).map(({ node }) => node) : []);
-  const known = new Set(there ? (await backup(store)).networks.map(({ network }) => network.id) : []);
+  const known = new Set(there ? (await registryOf(store)).networks.map(({ id }) => id) : []);
   await store.clusterErase(saved.networks.map(({ network }) => network.id));
   const nodes = new Map(saved.nodes.map((node) => [node.id, node]));
   const networks = new Map(saved.networks.map(({ network }) => [network.id, network]));
