@@ -1,6 +1,8 @@
 import * as z from 'zod';
+import { isBytesText, keyLength } from '../keys/identity.ts';
 import { idPattern } from '../model/id.ts';
 import { roles } from '../model/node.ts';
+import { statementLength } from '../pki/statement.ts';
 
 /*
  * How a host becomes a member: HTTPS on a manager's port 7650, JSON both ways. The host knows the CA by its fingerprint,
@@ -15,9 +17,11 @@ export const joinPort = 7650;
 export const bodyLimit = 64 * 1024;
 
 const pem = z.string().max(8192);
-/** Ed25519, in base64url. */
-const identity = z.string().regex(/^[\w-]{43}$/);
-const statement = z.string().regex(/^[\w-]{86}$/);
+/** So many bytes in base64url. */
+const bytes = (length: number) => z.string().refine((text) => isBytesText(text, length));
+/** Ed25519. */
+const identity = bytes(keyLength);
+const statement = bytes(statementLength);
 export const joinRequest = z.strictObject({
   token: z.string().max(256),
   node: z.string().regex(idPattern),
