@@ -56,8 +56,6 @@ export class Companion {
   #notBefore = 0;
   #kept: Kept | undefined;
   #trouble: Error | undefined;
-  /** Not as a unit of its own. */
-  #plain = false;
 
   constructor(trade: Trade) {
     this.#trade = trade;
@@ -121,8 +119,6 @@ export class Companion {
   }
 
   #failed(error: Error): void {
-    // A service manager that is there and does nothing must not be what it fails for.
-    this.#plain = !this.#plain;
     this.#notBefore = Date.now() + retryMs;
     if (error.message !== this.#trouble?.message) this.#trade.failed(error);
     this.#trouble = error;
@@ -134,7 +130,7 @@ export class Companion {
     const lost = former && lives(former, boot) ? undefined : this.#find();
     if (lost !== undefined) return this.#write(lost);
     if (!overlaps) await end(former, boot);
-    const [program, ...args] = this.#plain ? command : inUnit(basename(file, '.json'), command);
+    const [program, ...args] = inUnit(basename(file, '.json'), command);
     const log = stderr?.();
     const stdio = ['pipe', 'pipe', log ?? 'ignore'] as const;
     const child = spawn(program, args, { cwd: '/', detached: true, env: {}, stdio: [...stdio] });

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
 import { isDeepStrictEqual } from 'node:util';
-import { refuseEvicting } from '../control/limits.ts';
+import { refuseEvicting } from '../control/memory.ts';
 import { openKernel } from '../kernel/native.ts';
 import type { EncapSetting } from '../keys/encap.ts';
 import type { IdentityKey } from '../keys/identity.ts';

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { auditOf } from '../control/audit.ts';
 import { endpointsOf, findEndpoint, findNetwork, findNode } from '../control/find.ts';
-import { clusterJson, memoryWarnings, parseLimits } from '../control/limits.ts';
+import { clusterJson, parseLimits } from '../control/limits.ts';
 import { createNetwork, updateNetwork } from '../control/networks.ts';
 import { removeNode } from '../control/nodes.ts';
 import { endpointJson, networkJson, nodeJson } from '../control/present.ts';
@@ -16,14 +16,13 @@ import type { View } from '../model/view.ts';
 import type { Mirror } from '../store/mirror.ts';
 import type { Agent } from './agent.ts';
 import { attachEndpoint, detachEndpoint, knownNetwork } from './attach.ts';
-import { warningOf } from './drops.ts';
-import { featuresOf } from './features.ts';
 import { encryptionOf, pairReports } from './pair-report.ts';
 import { text, unlessAbsent } from './params.ts';
 import { protocolVersion } from './protocol.ts';
 import { resolveName } from './resolve.ts';
 import type { Method } from './server.ts';
 import { serviceMethods } from './service-methods.ts';
+import { status } from './status.ts';
 import { version } from './version.ts';
 
 /** Everything the agent can be asked, by name. A method parses, calls one use case, and shows its result. */
@@ -245,60 +244,6 @@ function knownEndpoint({ view, frozen }: Mirror, id: string): Endpoint | undefin
     if (found) return found;
   }
   return undefined;
-}
-
-async function status(agent: Agent) {
-  const { dns, store, mirror, passes, queue, encryption, dropWatch } = agent;
-  const view = mirror.view;
-  const node = view?.nodes.get(agent.config.node.id);
-  const leases = store.connected ? await store.leases().catch(() => []) : [];
-  const memory = store.connected ? await store.memory().catch(() => undefined) : undefined;
-  const lease = leases.find((candidate) => candidate.node === agent.config.node.id);
-  const local = [...(view?.followed.values() ?? [])]
-    .flatMap(({ endpoints }) => [...endpoints.values()])
-    .filter((e) => e.node === agent.config.node.id);
-  return {
-    node: view && node ? nodeJson(view, node, lease) : { id: agent.config.node.id, name: agent.config.node.name },
-    cluster: { id: view?.cluster.id ?? null, name: agent.config.cluster },
-    store: {
-      url: store.url,
-      connected: store.connected,
-      revision: view?.revision.n ?? null,
-      lagMs: store.lagMs ?? null,
-      memory: memory ? { used: memory.used, limit: memory.most || null } : null,
-      synced: agent.synced,
-      frozen: mirror.frozen,
-      recoveredAt: agent.recovery.recoveredAt,
-      conflicts: agent.recovery.conflicts,
-    },
-    networks: view?.networks.size ?? 0,
-    endpoints: local.length,
-    reconcile: { ...passes, pending: queue.pending },
-    encryption: {
-      able: encryption.trouble === undefined,
-      trouble: encryption.trouble?.message ?? null,
-      ciphers: encryption.abilities?.ciphers ?? [],
-      fastAes: encryption.abilities?.fastAes ?? null,
-      holder: holderJson(encryption),
-      peers: await pairReports(agent.kernel, encryption),
-      drops: dropWatch.drops,
-    },
-    dns: {
-      up: dns.pid !== undefined,
-      pid: dns.pid ?? null,
-      networks: dns.serving.length,
-      trouble: dns.trouble ?? null,
-    },
-    kernel: { features: await featuresOf(agent.kernel) },
-    warnings: [...dropWatch.drops.map(warningOf), ...(memory ? memoryWarnings(memory) : [])],
-    agent: { version, pid: process.pid, startedAt: agent.startedAt },
-  };
-}
-
-/** Of the socket for ESP in UDP: null while nobody needs one. */
-function holderJson({ holder }: Agent['encryption']) {
-  if (!holder?.up && !holder?.trouble) return null;
-  return { up: holder.up, pid: holder.pid ?? null, trouble: holder.trouble?.message ?? null };
 }
 
 function byName(a: { name: string }, b: { name: string }): number {

@@ -1,6 +1,7 @@
 import type { Network } from '../model/network.ts';
 import type { View } from '../model/view.ts';
-import type { Finding, NetworkCheck, Scrutiny, Store } from '../store/store.ts';
+import type { Finding, NetworkCheck, Scrutiny } from '../store/finding.ts';
+import type { Store } from '../store/store.ts';
 import { registryOf } from './nodes.ts';
 
 export type CheckJson = {

@@ -89,14 +89,13 @@ const kinds: readonly (readonly [RegExp, ErrorCode])[] = [
 
 function classify(error: unknown): { code: ErrorCode; words: string } {
   const words = wordsOf(error);
+  const code = codeOf(words) ?? 'store_unreachable';
   // "READONLY …" may be wrapped by the script that met it: "… script: f_abc, on @user_script:7: READONLY …"
-  const code = kinds.find(([pattern]) => pattern.test(words))?.[1];
-  if (code === 'internal') {
-    const inner = /\b(READONLY|MISCONF|NOREPLICAS)\b/.exec(words);
-    return { code: inner ? 'store_readonly' : /\bOOM\b/.test(words) ? 'store_full' : code, words };
-  }
-  return { code: code ?? 'store_unreachable', words };
+  const inner = code === 'internal' ? /\b(READONLY|MISCONF|NOREPLICAS|OOM)\b/.exec(words)?.[0] : undefined;
+  return { code: (inner && codeOf(inner)) || code, words };
 }
+
+const codeOf = (words: string): ErrorCode | undefined => kinds.find(([pattern]) => pattern.test(words))?.[1];
 
 function wordsOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);

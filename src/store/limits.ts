@@ -3,7 +3,7 @@ import type { NetworkId } from '../model/id.ts';
 import type { Limited, Limits } from '../model/node.ts';
 import type { Session } from './session.ts';
 import { unexpected } from './session.ts';
-import type { LimitsPatch, Memory } from './store.ts';
+import type { LimitsPatch } from './store.ts';
 
 export async function clusterLimit(session: Session, patch: LimitsPatch): Promise<Limits> {
   const { meta, changes } = session.registry;
@@ -30,15 +30,6 @@ export async function count(session: Session): Promise<Record<Limited, number>> 
     }),
   );
   return sum;
-}
-
-/** https://redis.io/docs/latest/commands/info/, section memory; 0 bytes at most: no bound. */
-export async function memory(session: Session): Promise<Memory> {
-  const text = await session.connection.use((client) => client.info('memory'));
-  const field = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(text)?.[1] ?? '';
-  // Of ours nothing has a time to live, so that volatile-* evicts nothing either.
-  const evicts = field('maxmemory_policy').startsWith('allkeys');
-  return { used: Number(field('used_memory')), most: Number(field('maxmemory')), evicts };
 }
 
 export function quotaExceeded(what: Limited, limit: number): WarrenError {

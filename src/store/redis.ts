@@ -9,8 +9,10 @@ import * as audit from './audit.ts';
 import { Connection, type Tls } from './connection.ts';
 import * as endpoints from './endpoints.ts';
 import { clusterErase } from './erase.ts';
+import type { Scrutiny } from './finding.ts';
 import { announcedMessage, isScope } from './keys.ts';
 import * as limits from './limits.ts';
+import { memory } from './memory.ts';
 import * as networks from './networks.ts';
 import * as nodes from './nodes.ts';
 import * as repair from './repair.ts';
@@ -26,7 +28,6 @@ import type {
   NetworkPatch,
   NetworkWish,
   NodeWish,
-  Scrutiny,
   ServiceWish,
   Serving,
   Store,
@@ -104,7 +105,7 @@ class RedisStore implements Store {
   }
 
   memory() {
-    return limits.memory(this.#session);
+    return memory(this.#session);
   }
 
   nodeRegister(wish: NodeWish) {

@@ -2,11 +2,11 @@ import { WarrenError } from '../model/error.ts';
 import type { NetworkId, NodeId } from '../model/id.ts';
 import type { Network } from '../model/network.ts';
 import { endpointText, serviceText } from './document.ts';
+import type { Finding, NetworkCheck, Scrutiny } from './finding.ts';
 import { open, planOf } from './networks.ts';
 import type { Session } from './session.ts';
 import { unexpected } from './session.ts';
 import { entryOf } from './since.ts';
-import type { Finding, NetworkCheck, Scrutiny } from './store.ts';
 
 /** So many findings of a network are named; the rest is counted. */
 const mostNamed = 1000;

@@ -4,7 +4,8 @@ import type { Cidr, Ip } from '../model/ip.ts';
 import type { Network, Published } from '../model/network.ts';
 import type { Cluster, Facts, Limited, Limits, Node, Role } from '../model/node.ts';
 import type { Service } from '../model/service.ts';
-import type { NetworkView, Revision, View } from '../model/view.ts';
+import type { Revision, View } from '../model/view.ts';
+import type { NetworkCheck, Scrutiny } from './finding.ts';
 
 /** A network as wished; the store adds the vni and, where none is named, the prefixes. */
 export type NetworkWish = {
@@ -109,49 +110,6 @@ export type Conflict = {
   code: string;
   /** The id of the one in the store. */
   holder: string;
-};
-
-/** What is not as it should be in the store. */
-export type Finding = {
-  kind:
-    | 'bit'
-    | 'closing'
-    | 'cooling'
-    | 'double'
-    | 'leaked'
-    | 'lost'
-    | 'member'
-    | 'missing'
-    | 'orphan'
-    | 'outside'
-    | 'pool'
-    | 'recovering'
-    | 'reserved'
-    | 'unreadable';
-  /** A name, an address, an id, … */
-  subject: string;
-  detail: string;
-  repaired: boolean;
-};
-export type Scrutiny = {
-  repair: boolean;
-  /** Nodes with endpoints there that the registry does not know. */
-  gone: readonly NodeId[];
-  /** What the caller knows was there at a revision, where it follows the network. */
-  known: Pick<NetworkView, 'revision' | 'endpoints' | 'services'> | undefined;
-};
-export type NetworkCheck = {
-  /** How many entries were looked at. */
-  checked: number;
-  findings: readonly Finding[];
-  /** Findings beyond those named. */
-  more: number;
-  /** Findings that are not repaired. */
-  left: number;
-  /** Nodes that have endpoints there. */
-  nodes: readonly NodeId[];
-  /** Ids that something is held for, and that have no document that can be read. */
-  lost: readonly string[];
 };
 
 export type TokenWish = {

@@ -1,7 +1,7 @@
 /** A store whose memory is used up: what is new is refused whole, what frees, mends and keeps alive goes on. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { memoryWarnings, refuseEvicting } from '../../src/control/limits.ts';
+import { memoryWarnings, refuseEvicting } from '../../src/control/memory.ts';
 import { newTokenId } from '../../src/pki/token.ts';
 import { storeError } from '../../src/store/error.ts';
 import { openStore } from '../../src/store/redis.ts';
