@@ -40,7 +40,11 @@ before(async () => {
   await a.startAgent();
   await a.json('network create app --subnet 10.9.0.0/16');
   const unit = readFileSync(join(project, 'packaging/warren.service'), 'utf8');
-  await b.guest.write('/units/warren.service', unit);
+  // Soon enough for a test; the timer beats twice as often, and a busy machine stalls for seconds.
+  const watched = unit
+    .replace(/^WatchdogSec=60$/m, 'WatchdogSec=10')
+    .replace(/^TimeoutAbortSec=10$/m, 'TimeoutAbortSec=1');
+  await b.guest.write('/units/warren.service', watched);
   for (const target of ['sysinit', 'basic', 'shutdown', 'network-online', 'multi-user'])
     await b.guest.write(`/units/${target}.target`, '[Unit]\nDefaultDependencies=no\n');
   await b.guest.write('/units/lab.target', '[Unit]\nDefaultDependencies=no\nWants=warren.service\n');
@@ -99,4 +103,19 @@ test('systemctl stop: the network goes on, and names', async () => {
   assert.equal((await answers()).stdout.trim().split('\n')[0], a1.addresses[0]);
   await systemctl('start warren');
   await b.settled();
+});
+
+test('one that hangs is killed and started again; one that lives is left alone for longer than that takes', async () => {
+  const { a } = cluster;
+  const restarts = () => systemctl('show --value -p NRestarts warren');
+  const [pid, before] = [await mainPid(), await restarts()];
+  await cluster.b.guest.ok('sleep 12'); // it is time itself that must not end it
+  assert.deepEqual([await mainPid(), await restarts()], [pid, before]);
+  await systemctl('kill -s STOP --kill-who=main warren');
+  await waitFor(async () => (await restarts()) !== before && (await systemctl('is-active warren')) === 'active', {
+    what: 'the watchdog to act',
+    timeout: 30_000,
+  });
+  assert.notEqual(await mainPid(), pid);
+  assert.equal((await a.inside('a1', `ping -n -c3 -i 0.2 -W1 ${b1.addresses[0]}`)).code, 0);
 });
