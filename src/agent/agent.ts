@@ -3,12 +3,11 @@ import type { Server } from 'node:net';
 import { join } from 'node:path';
 import type { Kernel } from '../kernel/kernel.ts';
 import { openKernel } from '../kernel/native.ts';
-import type { News, Policy } from '../kernel/state.ts';
+import type { Policy } from '../kernel/state.ts';
 import { WarrenError } from '../model/error.ts';
 import type { NodeId } from '../model/id.ts';
 import type { Network } from '../model/network.ts';
 import type { Node, Nodes } from '../model/node.ts';
-import { localOf } from '../model/node.ts';
 import type { View } from '../model/view.ts';
 import { guard } from '../plan/desired/guard.ts';
 import { covers } from '../plan/diff.ts';
@@ -27,7 +26,7 @@ import { readDown, writeDown } from './dns-files.ts';
 import { Drift } from './drift.ts';
 import { DropWatch } from './drops.ts';
 import { Encryption } from './encryption.ts';
-import { bootId, gatherFacts, resolvePlace } from './facts.ts';
+import { bootId } from './facts.ts';
 import { Health } from './health.ts';
 import { Lease, vigilance } from './lease.ts';
 import { takeLock } from './lock.ts';
@@ -38,6 +37,7 @@ import { Queue } from './queue.ts';
 import { Reconciler } from './reconcile.ts';
 import { Recovery } from './recover.ts';
 import { ResolvConf } from './resolv-conf.ts';
+import { Self } from './self.ts';
 import { Serial } from './serial.ts';
 import { ApiServer, type Method } from './server.ts';
 import { openStoreOf } from './store-tls.ts';
@@ -65,6 +65,7 @@ export class Agent {
   readonly dropWatch: DropWatch;
   readonly dns: Dns;
   readonly office: Office;
+  readonly here: Self;
   readonly startedAt = new Date().toISOString();
   /** What the last passes did, for `status`. */
   readonly passes: { lastAt: string | null; ok: boolean; driftFixed: number; lastError: string | null } = {
@@ -84,9 +85,6 @@ export class Agent {
   /** Resolves why the agent ends; rejects when it must not go on. */
   readonly ended: Promise<void>;
   #end: { resolve: () => void; reject: (error: Error) => void } = { resolve: () => {}, reject: () => {} };
-  #self: Node | undefined;
-  /** The link its own underlay address is on. */
-  #uplink = '';
   #lock: Server | undefined;
   #api: ApiServer | undefined;
   #lease: Lease | undefined;
@@ -121,7 +119,7 @@ export class Agent {
       wanted,
       () => this.queue.busy,
       (key, why) => this.#suspect(key, why),
-      (news) => this.#hostChanged(news),
+      (news) => this.here.heard(news),
     );
     this.encryption = new Encryption(
       this.kernel,
@@ -129,8 +127,12 @@ export class Agent {
       log,
       config,
       (policies) => this.#checkGuard(policies),
-      () => void this.#refreshFacts(),
+      () => this.here.tell(),
     );
+    this.here = new Self({
+      ...{ kernel: this.kernel, store: this.store, mirror: this.mirror, encryption: this.encryption },
+      ...{ config, configPath: paths.config, log, moved: (place) => this.office.moved(place) },
+    });
     this.dropWatch = new DropWatch(this.kernel, () => this.#encryptedHere(), log);
     this.#backends = new Backends(this.kernel, this.store, this.mirror, log, () => this.self);
     this.deps = {
@@ -160,7 +162,8 @@ export class Agent {
 
   /** This node as the store knows it. */
   get self(): Node {
-    if (this.#self) return this.#self;
+    const { node } = this.here;
+    if (node) return node;
     throw new WarrenError(
       'store_unreachable',
       `the store ${this.store.url} has not been reached since the agent started`,
@@ -180,7 +183,7 @@ export class Agent {
   }
 
   get synced(): boolean {
-    return this.#self !== undefined;
+    return this.here.node !== undefined;
   }
 
   /** Init in order; stop() undoes it reversed. */
@@ -188,7 +191,7 @@ export class Agent {
     await this.#prepare();
     this.#api = await ApiServer.listen(this.#paths.socket, methods);
     this.dns.want();
-    await this.office.open(resolvePlace(this.config.advertise, this.config.local).local);
+    await this.office.open(this.here.place);
     this.log.info('agent started', { node: this.config.node.name, socket: this.#paths.socket, store: this.store.url });
     void this.#join();
   }
@@ -213,6 +216,7 @@ export class Agent {
     if (this.#stopping) return;
     this.#stopping = true;
     this.office.stop();
+    this.here.stop();
     this.#lease?.stop();
     this.#health?.stop();
     this.#backends.stop();
@@ -256,22 +260,20 @@ export class Agent {
   }
 
   async #takeOver(): Promise<void> {
-    const { facts, dev } = await gatherFacts(this.kernel, resolvePlace(this.config.advertise, this.config.local));
-    this.#uplink = dev;
     // The cached view first: a store that has lost this node must be told of it before the node can start.
     await this.mirror.start();
     await this.recovery.settle();
     const { cluster } = this.view;
     const { boot } = this.deps;
     await this.encryption.open(this.#paths, boot, cluster, this.view.nodes.get(this.config.node.id));
-    const wish = { ...facts, ...this.encryption.facts };
+    const facts = await this.here.facts();
     const watch = vigilance(this.config.downAfter);
-    const node = await this.store.nodeStart(this.config.node.id, wish, watch.leaseMs, boot);
+    const node = await this.store.nodeStart(this.config.node.id, facts, watch.leaseMs, boot);
     await this.mirror.refresh('');
     for (const network of this.mirror.view?.networks.values() ?? []) {
       if (network.members.includes(node.id)) await this.mirror.follow(network.id);
     }
-    this.#self = node;
+    this.here.started(node);
     this.encryption.start(cluster.id, cluster.dataPort, () => this.self);
     this.encryption.update(this.view, false);
     const health = new Health({
@@ -309,7 +311,7 @@ export class Agent {
           for (const key of this.#changes.keys()) this.queue.add(key);
           this.#changes.enterPublished();
           this.encryption.resync();
-          void this.#refreshFacts();
+          this.here.tell();
         }, resync * 1000),
       );
     this.log.info('in the cluster', { cluster: this.config.cluster, epoch: node.epoch, address: node.underlay });
@@ -322,8 +324,8 @@ export class Agent {
 
   async #reconcile(key: Key): Promise<void> {
     const view = this.mirror.view;
-    if (!view || !this.#self || this.mirror.frozen) return;
-    if (!view.nodes.has(this.#self.id) && !this.#removing) return this.#removed();
+    if (!view || !this.synced || this.mirror.frozen) return;
+    if (!view.nodes.has(this.self.id) && !this.#removing) return this.#removed();
     const began = Date.now();
     if (key === 'node') this.#sysctls.remember(await this.#forwardingBefore(view));
     const suspected = this.#suspected.delete(key);
@@ -421,31 +423,6 @@ export class Agent {
     if (this.#encryptedHere().length === 0) return;
     const there = guard(this.view.cluster).policies.every((want) => policies.some((have) => covers(have, want, [])));
     if (!there) this.#suspect('node', 'the guard is not as it should be');
-  }
-
-  #hostChanged(news: readonly News[]): void {
-    const concerns = ({ noun, item }: News) =>
-      noun === 'links'
-        ? item.name === this.#uplink
-        : noun === 'addrs' && item.address?.startsWith(`${localOf(this.self)}/`);
-    if (this.#self && news.some(concerns)) void this.#refreshFacts();
-  }
-
-  /** What the others know of this host stays true: members of its networks follow its MTU. */
-  async #refreshFacts(): Promise<void> {
-    try {
-      const { underlay } = this.self;
-      const { facts, dev } = await gatherFacts(this.kernel, { underlay, local: localOf(this.self) });
-      this.#uplink = dev;
-      const known = this.mirror.view?.nodes.get(this.self.id) ?? this.self;
-      const wish = { ...known, ...facts, ...this.encryption.facts };
-      if (JSON.stringify(wish) === JSON.stringify(known)) return;
-      this.#self = await this.store.nodeRefresh(this.self.id, this.self.epoch, wish);
-      this.log.info('this host has changed', { mtu: facts.underlayMtu, routes: facts.routes.length });
-      await this.mirror.refresh('');
-    } catch (error) {
-      this.log.warn('what this host is cannot be told to the others', { error: (error as Error).message });
-    }
   }
 
   #suspect(key: Key, why: string): void {

@@ -9,6 +9,7 @@ import type { NodeId } from '../model/id.ts';
 import { idPattern } from '../model/id.ts';
 import { roles } from '../model/node.ts';
 import { configPathOf } from './config-path.ts';
+import { followed, type Place } from './place.ts';
 import { writePrivate } from './private-file.ts';
 
 /** Where things are on this host. */
@@ -61,6 +62,8 @@ const shape = shapeBefore.extend({
   advertise: z.string(),
   node: z.strictObject({ id: z.string().regex(idPattern), name: z.string() }),
   role: z.enum(roles).default('manager'),
+  /** Whose address this host has: it is told anew when it changes. Without it the address stays. */
+  interface: z.string().optional(),
   /** Does this host run the cluster's store itself? */
   managedStore: z.boolean().default(false),
   /** Is the store the cluster's own, where every node has its user? */
@@ -118,6 +121,16 @@ export function requireConfig(path: string): Config {
   const config = readConfig(path);
   if (config) return config;
   throw new WarrenError('not_initialized', `this host is in no cluster (no ${path})`, 'begin with: warren init');
+}
+
+/** This host has moved. What was an interface there, it follows from now on. */
+export function moveConfig(path: string, place: Place): Config {
+  const before = requireConfig(path);
+  const moved: Config = { ...before, advertise: place.underlay };
+  if (before.local !== undefined) moved.local = place.local;
+  moved.interface = followed(before, place) ?? before.interface;
+  writeConfig(path, moved);
+  return moved;
 }
 
 export function writeConfig(path: string, config: Config): void {

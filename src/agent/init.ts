@@ -21,11 +21,12 @@ import { openStore } from '../store/redis.ts';
 import type { Store } from '../store/store.ts';
 import type { Config, Paths, Settings } from './config.ts';
 import { readConfig, readSettings, writeConfig } from './config.ts';
-import type { Place } from './facts.ts';
-import { candidates, gatherFacts, resolvePlace } from './facts.ts';
+import { gatherFacts } from './facts.ts';
 import { claimIdentity } from './identity.ts';
 import { startManagedStore, stopManagedStore } from './managed-store.ts';
 import { makePki, pkiPaths, readCa, removePki, tlsOf } from './pki-files.ts';
+import type { Place } from './place.ts';
+import { candidates, followed, placeNow, resolvePlace } from './place.ts';
 import { tlsReader } from './store-tls.ts';
 
 /** Each by flag or WARREN_*; what is not given there is taken from the configuration file. */
@@ -70,6 +71,7 @@ export async function initHost(given: InitOptions, paths: Paths): Promise<InitRe
     const url = options.store ?? before?.store ?? (await startManagedStore(paths, place.underlay));
     return await registerHost({
       ...{ settings, before, id, identity: identity?.key, name, place, url, cluster, paths, managed },
+      interface: before ? before.interface : managed ? undefined : followed(options, place),
       ...{ dataPort: options.dataPort, encap: options.encap, role: before?.role ?? 'manager' },
       storeUsers: before?.storeUsers ?? managed,
       storeTls: managed ? tlsOf(pki) : (before?.storeTls ?? options.storeTls),
@@ -92,6 +94,7 @@ export type Registration = {
   name: string;
   role: Config['role'];
   place: Place;
+  interface: string | undefined;
   cluster: string;
   dataPort?: number | undefined;
   encap?: EncapSetting | undefined;
@@ -139,6 +142,7 @@ export async function registerHost(wish: Registration): Promise<InitResult> {
       role: wish.role,
       advertise: underlay,
       ...(place.local !== underlay && { local: place.local }),
+      ...(wish.interface && { interface: wish.interface }),
       managedStore: before?.managedStore ?? managed,
       storeUsers: wish.storeUsers,
     };
@@ -164,8 +168,8 @@ async function workerToken(store: Store, ca: KeyPair): Promise<string> {
 }
 
 async function placeOf({ advertise, local, store }: InitOptions, before: Config | undefined): Promise<Place> {
-  const known = advertise ?? before?.advertise;
-  if (known !== undefined) return resolvePlace(known, local ?? before?.local);
+  if (before) return placeNow(before); // what was said is the same
+  if (advertise !== undefined) return resolvePlace({ advertise, local });
   if (local !== undefined)
     throw invalid(
       '--local is for a host behind a NAT; say with --advertise by which address of it the others reach this one',
@@ -213,13 +217,16 @@ async function encryptionOf(store: Store, id: NodeId): Promise<Pick<Node, 'ident
 
 /** Again with the same values is no change; with others it is a conflict, as endpoints may depend on the old ones. */
 function unchanged(before: Config, options: InitOptions, path: string): void {
-  const placed = (advertise: string) => resolvePlace(advertise, options.local ?? before.local);
+  const advertise = options.advertise ?? before.advertise;
+  const place = () => resolvePlace({ advertise, local: options.local ?? before.local });
+  const known = [before.interface, before.advertise, before.local];
+  const another = (said: string | undefined) => said !== undefined && !known.includes(said);
   const wished: readonly (readonly [string, string | undefined, string])[] = [
     ['cluster', options.cluster, before.cluster],
     ['store', options.store, before.store],
     ['name', options.name, before.node.name],
-    ['advertise', options.advertise && placed(options.advertise).underlay, before.advertise],
-    ['local', options.local && placed(options.advertise ?? before.advertise).local, before.local ?? before.advertise],
+    ['advertise', another(options.advertise) ? place().underlay : undefined, before.advertise],
+    ['local', another(options.local) ? place().local : undefined, before.local ?? before.advertise],
   ];
   const differing = wished.filter(([, wish, was]) => wish !== undefined && wish !== was).map(([field]) => field);
   if (differing.length === 0) return;

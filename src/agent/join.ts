@@ -8,12 +8,12 @@ import { newRequest } from '../pki/certificate.ts';
 import { derOf } from '../pki/pem.ts';
 import { fingerprintOf, parseToken } from '../pki/token.ts';
 import { type Config, type Paths, readConfig, readSettings } from './config.ts';
-import { resolvePlace } from './facts.ts';
 import { claimIdentity } from './identity.ts';
 import { agrees, type InitOptions, type InitResult, initHost, refuseBareEsp, registerHost } from './init.ts';
 import { joined, ports, reached } from './join-protocol.ts';
 import { askManager, type Manager, meetManager, parseManager } from './manager-client.ts';
 import { pkiPaths, removePki, tlsOf, writePki } from './pki-files.ts';
+import { followed, resolvePlace } from './place.ts';
 import { heardWord, judge } from './reach.ts';
 
 export type JoinOptions = Pick<InitOptions, 'advertise' | 'local' | 'name' | 'encap'> & {
@@ -42,7 +42,7 @@ export async function joinHost(
   const options = { ...readSettings(paths.config), ...wished };
   const name = parseName(options.name ?? hostname().split('.')[0] ?? 'node', 'node name');
   const { ca, address } = await meetManager(manager, token.fingerprint);
-  const place = resolvePlace(options.advertise ?? address, options.local);
+  const place = resolvePlace({ advertise: options.advertise ?? address, local: options.local });
   if (place.local !== place.underlay) refuseBareEsp(options.encap);
   // What a NAT's address leads to is another port.
   const look = verify && place.local === place.underlay;
@@ -62,6 +62,7 @@ export async function joinHost(
         identity: identity.key,
         name,
         place,
+        interface: followed(options, place),
         url: told.store,
         paths,
         encap: options.encap,

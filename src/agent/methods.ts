@@ -153,7 +153,7 @@ export function methodsOf(agent: Agent): Readonly<Record<string, Method>> {
     /** For a host that shall join. */
     'token.issue': async (params) => ({
       ...(await agent.office.admission.token(params)),
-      join: agent.config.advertise,
+      join: agent.here.place.underlay,
     }),
     /** A person has compared fingerprints: the identity the node has now is the one it is held to from here on. */
     'node.trust': async (params) => {

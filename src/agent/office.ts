@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import { WarrenError } from '../model/error.ts';
 import type { NodeId } from '../model/id.ts';
-import type { Ip } from '../model/ip.ts';
 import type { View } from '../model/view.ts';
 import type { Store } from '../store/store.ts';
 import { Admission } from './admission.ts';
@@ -10,6 +9,7 @@ import { JoinApi } from './join-api.ts';
 import type { Log } from './log.ts';
 import { watchManagedStore } from './managed-store.ts';
 import { pkiPaths, readCa } from './pki-files.ts';
+import type { Place } from './place.ts';
 import { Renewal } from './renewal.ts';
 
 const retryMs = 2000;
@@ -27,6 +27,9 @@ export class Office {
   readonly #admission: Admission | undefined;
   readonly #unwatchStore: (() => void) | undefined;
   #api: JoinApi | undefined;
+  #place: Place | undefined;
+  /** Why it does not listen for hosts that want to join, once it is said. */
+  #refused: string | undefined;
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -49,10 +52,19 @@ export class Office {
   }
 
   /** A certificate that expired while this host was off first: without it there is no store. */
-  async open(address: Ip): Promise<void> {
-    const renewing = this.#renewal?.look();
+  async open(place: Place): Promise<void> {
+    this.#place = place;
+    const renewing = this.#renewal?.look(place);
     if (this.#renewal?.expired) await renewing;
-    await this.#listen(address);
+    await this.#listen();
+  }
+
+  /** This host has another address. Before it is open that changes nothing. */
+  moved(place: Place): void {
+    if (!this.#place) return;
+    this.#api?.close();
+    clearTimeout(this.#retry);
+    void this.open(place);
   }
 
   stop(): void {
@@ -78,13 +90,19 @@ export class Office {
     if (this.#config.storeUsers && this.#config.role === 'manager') await this.#store.userRevoke(node);
   }
 
-  async #listen(address: Ip): Promise<void> {
-    if (!this.#admission || this.#closed) return;
+  async #listen(): Promise<void> {
+    const address = this.#place?.local;
+    if (!this.#admission || this.#closed || !address) return;
     try {
-      this.#api = await JoinApi.listen(address, this.#pki, this.#admission.routes, this.#log);
+      const api = await JoinApi.listen(address, this.#pki, this.#admission.routes, this.#log);
+      if (this.#closed || this.#place?.local !== address) return api.close();
+      this.#api = api;
+      this.#refused = undefined;
     } catch (error) {
-      this.#log.warn('nobody can join by this host', { error: (error as Error).message });
-      this.#retry = setTimeout(() => void this.#listen(address), retryMs);
+      const { message } = error as Error;
+      if (message !== this.#refused) this.#log.warn('nobody can join by this host', { error: message });
+      this.#refused = message;
+      this.#retry = setTimeout(() => void this.#listen(), retryMs);
     }
   }
 

@@ -1,5 +1,7 @@
+import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { IdentityKey } from '../keys/identity.ts';
+import { parseIp } from '../model/ip.ts';
 import type { Node } from '../model/node.ts';
 import { age } from '../pki/pem.ts';
 import { certifyIdentity } from '../pki/statement.ts';
@@ -10,6 +12,7 @@ import { joinPort, type Renewed, renewed } from './join-protocol.ts';
 import type { Log } from './log.ts';
 import { askManager } from './manager-client.ts';
 import { type PkiPaths, pkiPaths, readCa } from './pki-files.ts';
+import type { Place } from './place.ts';
 import { writePrivate } from './private-file.ts';
 
 const lookMs = 3_600_000;
@@ -27,6 +30,7 @@ export class Renewal {
   readonly #nodes: () => Iterable<Node>;
   readonly #renewed: () => void;
   readonly #log: Log;
+  #place: Place | undefined;
 
   constructor(stateDir: string, config: Config, nodes: () => Iterable<Node>, renewed: () => void, log: Log) {
     this.#stateDir = stateDir;
@@ -35,7 +39,7 @@ export class Renewal {
     this.#nodes = nodes;
     this.#renewed = renewed;
     this.#log = log;
-    this.#timer = setInterval(() => void this.look(), lookMs);
+    this.#timer = setInterval(() => this.#place && void this.look(this.#place), lookMs);
   }
 
   stop(): void {
@@ -46,15 +50,16 @@ export class Renewal {
     return age(readFileSync(this.#pki.certificate, 'utf8'), new Date()) >= 1;
   }
 
-  /** Renews when two thirds of its life are over; a failure is told and tried again. */
-  async look(now = new Date()): Promise<void> {
+  /** Renews when two thirds of its life are over, or it is of another address; a failure is told and tried again. */
+  async look(place: Place, now = new Date()): Promise<void> {
+    this.#place = place;
     try {
       const certificate = readFileSync(this.#pki.certificate, 'utf8');
       const identity = openIdentity(this.#stateDir, true).key;
-      if (age(certificate, now) < due && this.#isCertified(identity)) return;
+      if (isOf(certificate, place) && age(certificate, now) < due && this.#isCertified(identity)) return;
       const { newRequest } = await import('../pki/certificate.ts');
       const { request } = await newRequest(this.#config.node.id, readFileSync(this.#pki.key, 'utf8'));
-      const signed = await this.#sign(certificate, request, identity);
+      const signed = await this.#sign(certificate, request, identity, place);
       writePrivate(this.#pki.certificate, signed.certificate);
       writePrivate(this.#pki.statement, signed.statement);
       this.#log.info('this host’s certificate is renewed');
@@ -69,9 +74,14 @@ export class Renewal {
     return ownStatement(this.#pki, authority, this.#config.node.id, identity) !== undefined;
   }
 
-  async #sign(certificate: string, request: string, identity: IdentityKey): Promise<Renewed> {
-    const { node, role, advertise, local } = this.#config;
-    const addresses = [...new Set([advertise, local ?? advertise])];
+  async #sign(
+    certificate: string,
+    request: string,
+    identity: IdentityKey,
+    { underlay, local }: Place,
+  ): Promise<Renewed> {
+    const { node, role } = this.#config;
+    const addresses = [...new Set([underlay, local])];
     const ca = readCa(this.#pki);
     if (ca) {
       const { sign } = await import('../pki/certificate.ts');
@@ -81,14 +91,20 @@ export class Renewal {
     const managers = [...this.#nodes()].filter((each) => each.role === 'manager' && each.id !== node.id);
     const known = readFileSync(this.#pki.caCertificate, 'utf8');
     let failed = new Error('no manager is known');
-    for (const { underlay } of managers) {
+    for (const { underlay: host } of managers) {
       try {
         const wish = { certificate, request, identity, addresses };
-        return await askManager({ host: underlay, port: joinPort }, known, '/v1/renew', wish, renewed);
+        return await askManager({ host, port: joinPort }, known, '/v1/renew', wish, renewed);
       } catch (error) {
         failed = error as Error;
       }
     }
     throw failed;
   }
+}
+
+function isOf(certificate: string, { underlay, local }: Place): boolean {
+  const { subjectAltName = '' } = new X509Certificate(certificate);
+  const known = subjectAltName.split(', ').flatMap((name) => parseIp(name.replace(/^IP Address:/, '')) ?? []);
+  return [underlay, local].every((ip) => known.includes(ip));
 }

@@ -8,7 +8,7 @@ import { version } from './version.ts';
 
 /** What `warren status` shows: this host, its store, its last pass, what its kernel can do. */
 export async function status(agent: Agent) {
-  const { dns, store, mirror, passes, queue, encryption, dropWatch } = agent;
+  const { dns, here, store, mirror, passes, queue, encryption, dropWatch } = agent;
   const view = mirror.view;
   const node = view?.nodes.get(agent.config.node.id);
   const [leases, memory] = store.connected
@@ -51,7 +51,11 @@ export async function status(agent: Agent) {
       trouble: dns.trouble ?? null,
     },
     kernel: { features: await featuresOf(agent.kernel) },
-    warnings: [...dropWatch.drops.map(warningOf), ...(memory ? memoryWarnings(memory) : [])],
+    warnings: [
+      ...(here.trouble ? [here.trouble] : []),
+      ...dropWatch.drops.map(warningOf),
+      ...(memory ? memoryWarnings(memory) : []),
+    ],
     agent: { version, pid: process.pid, startedAt: agent.startedAt },
   };
 }

@@ -86,6 +86,12 @@ export class Connection {
     subscriber.connect().catch(() => {});
   }
 
+  /** Anew: this host has another address, and what is open would hear nothing. */
+  reconnect(): void {
+    this.#client?.disconnect(true);
+    this.#subscriber?.disconnect(true);
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     this.#client?.disconnect();

@@ -306,6 +306,10 @@ class RedisStore implements Store {
     this.#lagMs = performance.now() - begin;
   }
 
+  reconnect() {
+    this.#connection.reconnect();
+  }
+
   close(): Promise<void> {
     return this.#connection.close();
   }

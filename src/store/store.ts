@@ -278,5 +278,7 @@ export interface Store {
   /** Called before the one who asked for the change hears of it. */
   onWritten(listener: (written: Written) => void): void;
   ping(): Promise<void>;
+  /** This host has another address: what is open would hear nothing. */
+  reconnect(): void;
   close(): Promise<void>;
 }

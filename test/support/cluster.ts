@@ -149,6 +149,26 @@ export class Cluster implements AsyncDisposable {
     }
   }
 
+  /** The same as a person makes it: the first host with a store of its own (TLS, ACL), the others by its token; c manages, too. */
+  static async joined(options: LabOptions & { guests?: number } = {}): Promise<Cluster> {
+    const cluster = new Cluster(await Lab.start(options));
+    try {
+      const [first, ...others] = cluster.hosts as [Host, ...Host[]];
+      await first.init('--advertise eth0');
+      await first.startAgent();
+      for (const host of others) {
+        const { token } = await first.json<{ token: string }>(`token ${host === cluster.c ? 'manager' : 'worker'}`);
+        await host.guest.write('/tmp/token', token, '600');
+        await host.guest.ok(`warren join - ${first.name} </tmp/token`);
+      }
+      await Promise.all(others.map((host) => host.startAgent()));
+      return cluster;
+    } catch (error) {
+      await cluster.stop();
+      throw error;
+    }
+  }
+
   /** The hosts and their store, nothing of warren yet. */
   static async boot(options: LabOptions & { guests?: number } = {}): Promise<Cluster> {
     const lab = await Lab.start(options);
