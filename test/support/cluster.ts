@@ -150,10 +150,14 @@ export class Cluster implements AsyncDisposable {
   }
 
   /** The same as a person makes it: the first host with a store of its own (TLS, ACL), the others by its token; c manages, too. */
-  static async joined(options: LabOptions & { guests?: number } = {}): Promise<Cluster> {
+  static async joined(
+    options: LabOptions & { guests?: number } = {},
+    prepare: (first: Host) => Promise<unknown> = async () => {},
+  ): Promise<Cluster> {
     const cluster = new Cluster(await Lab.start(options));
     try {
       const [first, ...others] = cluster.hosts as [Host, ...Host[]];
+      await prepare(first);
       await first.init('--advertise eth0');
       await first.startAgent();
       for (const host of others) {
