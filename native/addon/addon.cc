@@ -216,6 +216,8 @@ Status ReadInto(Workshop* workshop, ops::Session* session, const Query& query, S
   if (status.ok() && query.policies) status = ops::PolicyList(session, &state->policies);
   if (status.ok() && query.xfrm_stat) status = ops::XfrmStatList(&state->xfrm_stat);
   if (status.ok() && query.ipvs) status = ops::IpvsList(session, &state->ipvs, &state->ipvs_dests);
+  for (const ops::IpvsKey& key : query.ipvs_dests_of)
+    if (status.ok()) status = ops::IpvsDestsOf(session, key, &state->ipvs_dests);
   if (status.ok() && query.ipvs) status = ops::IpvsTimeoutsGet(session, &state->ipvs_timeouts.emplace_back());
   if (status.ok() && !query.sysctls.empty()) status = ops::SysctlList(query.sysctls, &state->sysctls);
   if (status.ok() && !query.nft.empty()) status = workshop->nft()->List(query.nft, &state->nft);

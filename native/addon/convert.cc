@@ -218,6 +218,9 @@ bool ToQuery(Napi::Value value, Query* query, std::string* error) {
     query->sysctls.push_back(item.As<Napi::String>().Utf8Value());
     if (!ops::ValidSysctlKey(query->sysctls.back())) fields.Fail("sysctls", "paths below net/");
   });
+  list("ipvsDestsOf", [&](Napi::Value item) {
+    query->ipvs_dests_of.push_back(ReadIpvsKey(item, "query.ipvsDestsOf[]", error));
+  });
   list("nft", [&](Napi::Value item) {
     Fields table(item, "query.nft[]", error);
     query->nft.push_back(ReadTableId(&table, "name"));

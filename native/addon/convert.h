@@ -19,6 +19,7 @@ namespace warren::addon {
 struct Query {
   bool links = false, addrs = false, routes = false, rules = false, neighs = false, fdb = false;
   bool sas = false, policies = false, xfrm_stat = false, ipvs = false;
+  std::vector<ops::IpvsKey> ipvs_dests_of;
   std::vector<std::string> sysctls;
   std::vector<ops::NftTableId> nft;
 };

@@ -170,6 +170,12 @@ Status IpvsTimeoutsGet(Session* session, IpvsTimeouts* timeouts) {
   });
 }
 
+Status IpvsDestsOf(Session* session, const IpvsKey& key, std::vector<IpvsDestInfo>* dests) {
+  nl::Socket* genl = nullptr;
+  if (Status status = session->Genl(&genl); !status.ok()) return status;
+  return DestList(session, genl, key, dests);
+}
+
 Status IpvsList(Session* session, std::vector<IpvsServiceInfo>* services, std::vector<IpvsDestInfo>* dests) {
   nl::Socket* genl = nullptr;
   if (Status status = session->Genl(&genl); !status.ok()) return status;

@@ -115,6 +115,9 @@ bool DecodeIpvsTimeouts(nl::Bytes payload, IpvsTimeouts* timeouts);
 // All services, and the destinations of each in turn: the kernel has no dump of both that is of one moment.
 // EPROTONOSUPPORT: the kernel has no IPVS. Equivalent to: `ipvsadm -Ln --stats`
 nl::Status IpvsList(Session* session, std::vector<IpvsServiceInfo>* services, std::vector<IpvsDestInfo>* dests);
+// The destinations of one service, none where there is no such service: what it costs does not grow with the others.
+// EPROTONOSUPPORT: the kernel has no IPVS. Equivalent to: `ipvsadm -Ln {-t|-u} ADDRESS:PORT`
+nl::Status IpvsDestsOf(Session* session, const IpvsKey& key, std::vector<IpvsDestInfo>* dests);
 // EPROTONOSUPPORT: the kernel has no IPVS. Equivalent to: `ipvsadm -L --timeout`
 nl::Status IpvsTimeoutsGet(Session* session, IpvsTimeouts* timeouts);
 

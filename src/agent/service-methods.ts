@@ -9,6 +9,7 @@ import { invalid } from '../model/parse.ts';
 import type { Service } from '../model/service.ts';
 import { backendsOf } from '../model/service.ts';
 import type { View } from '../model/view.ts';
+import { frontKey, frontsOf } from '../plan/desired/service.ts';
 import { serviceKey } from '../plan/key.ts';
 import { netnsOf } from '../plan/names.ts';
 import type { Agent } from './agent.ts';
@@ -126,9 +127,10 @@ async function drain(
 }
 
 /** What IPVS here has of it; nothing where the network is not here, or the kernel cannot balance. */
-async function balanced({ kernel, reconciler, view }: Agent, { network, vips }: Service): Promise<readonly IpvsDest[]> {
-  const vni = view.networks.get(network)?.vni;
-  if (vni === undefined || !reconciler.built.has(network)) return [];
-  const { ipvsDests } = await kernel.read(netnsOf(vni), { ipvs: true }).catch(() => ({ ipvsDests: [] }));
-  return ipvsDests.filter(({ service }) => 'address' in service && vips.some((vip) => vip === service.address));
+async function balanced({ kernel, reconciler, view }: Agent, service: Service): Promise<readonly IpvsDest[]> {
+  const network = view.networks.get(service.network);
+  if (!network || !reconciler.built.has(network.id)) return [];
+  const ipvsDestsOf = frontsOf(network, service).map(frontKey);
+  const { ipvsDests } = await kernel.read(netnsOf(network.vni), { ipvsDestsOf }).catch(() => ({ ipvsDests: [] }));
+  return ipvsDests;
 }

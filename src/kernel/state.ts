@@ -379,6 +379,8 @@ export type Query = {
   readonly xfrmStat?: boolean;
   /** `ipvs`, `ipvsDests` and `ipvsTimeouts`, with what they count. Of a kernel without IPVS it fails with EPROTONOSUPPORT. */
   readonly ipvs?: boolean;
+  /** `ipvsDests` of these services only; a service that is not there has none. */
+  readonly ipvsDestsOf?: readonly IpvsKey[];
   readonly sysctls?: readonly string[];
   readonly nft?: readonly NftTableId[];
 };

@@ -406,6 +406,14 @@ kernelTest('a thousand services of ten destinations each are no long wait', asyn
   const { ipvs, ipvsDests } = await kernel.read(ns, { ipvs: true });
   assert.deepEqual([ipvs.length, ipvsDests.length], [1000, 10_000]);
   assert.equal(ipvsDests.filter(({ weight }) => weight === 2).length, 1000);
+  const some = [keys[1], keys[7]].filter((key) => key !== undefined);
+  const absent: IpvsKey = { proto: 'udp', address: '10.255.0.1', port: 1 };
+  const theirs = await kernel.read(ns, { ipvsDestsOf: [...some, absent] });
+  assert.deepEqual([theirs.ipvs.length, theirs.ipvsTimeouts.length], [0, 0]);
+  assert.deepEqual(
+    theirs.ipvsDests.map(({ service }) => service),
+    some.flatMap((key) => Array.from({ length: 10 }, () => key)),
+  );
   await kernel.apply(
     ns,
     keys.map((service) => ({ op: 'ipvs.del', service })),

@@ -87,7 +87,9 @@ export class FakeKernel implements Kernel {
       policies: list(space.policies, query.policies),
       xfrmStat: list(space.xfrmStat, query.xfrmStat),
       ipvs: list(space.ipvs, query.ipvs),
-      ipvsDests: list(space.ipvsDests, query.ipvs),
+      ipvsDests: list(space.ipvsDests, true).filter(
+        ({ service }) => query.ipvs || query.ipvsDestsOf?.some((key) => ipvsKey(key) === ipvsKey(service)),
+      ),
       ipvsTimeouts: list(space.ipvsTimeouts, query.ipvs),
       sysctls: (query.sysctls ?? []).flatMap((key) => space.sysctls.get(key) ?? []),
       nft: (query.nft ?? []).flatMap(({ name }) => space.nft.get(name) ?? []),

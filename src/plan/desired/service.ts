@@ -53,6 +53,9 @@ export function frontsOf(network: Network, service: Service): Front[] {
   });
 }
 
+/** As `ipvsadm -t|-u` names it. */
+export const frontKey = ({ vip, port }: Front): IpvsKey => ({ proto: port.proto, address: vip, port: port.port });
+
 export function serviceScope(
   self: NodeId,
   network: Network,
@@ -69,7 +72,7 @@ export function serviceScope(
     const family = familyOf(vip);
     // Named although it is the default: a service whose affinity ends would keep it.
     const settings = { scheduler: service.scheduler, persistent: service.affinity };
-    const front: IpvsKey = { proto: port.proto, address: vip, port: port.port };
+    const front = frontKey(at);
     const twin: IpvsKey = { fwmark: twinMark('own', at), family };
     const near: IpvsKey = { fwmark: twinMark('here', at), family };
     // The twin first: a hash scheduler that finds none for a backend's own call goes on failing it.
