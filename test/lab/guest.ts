@@ -26,6 +26,8 @@ export type Surroundings = {
   uml: string;
   brNetfilter: boolean;
   bootTimeout: number;
+  /** Of the host, which all of the guest runs on. */
+  processor: number;
 };
 
 const path = [
@@ -115,7 +117,11 @@ export class Guest {
     // writable: root in a guest can mount the host's files, and must not change them.
     const jail = ['unshare', '--mount', '--pid', '--fork', '--kill-child', '--'];
     const readOnly = 'd=$1; shift; mount --bind "$d" "$d"; mount -o remount,bind,ro /; exec "$@"';
+    // A guest is one processor made of processes that hand over to each other at every system call: on one processor of the
+    // host that is a third faster than across two.
+    const pinned = ['taskset', '--cpu-list', String(lab.processor)];
     return [
+      ...pinned,
       ...['setpriv', '--pdeathsig', 'KILL', '--', ...jail, 'sh', '-ec', readOnly, 'sh', lab.runDirectory],
       ...[lab.kernel, `mem=${this.spec.memory}`, 'seccomp=auto', `umid=${this.name}`, `uml_dir=${lab.uml}/`],
       ...['root=/dev/root', 'rootfstype=hostfs', 'rootflags=/', 'ro', `init=${here}/labinit`],

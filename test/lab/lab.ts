@@ -11,6 +11,7 @@
  * /lab is one shared, writable directory in every guest and `lab.share` here; all else a guest writes is lost when it stops.
  */
 import { writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { bootTook } from '../support/wait.ts';
 import { Guest, type Nic } from './guest.ts';
@@ -101,6 +102,8 @@ export class Lab<Name extends string = Letter> implements AsyncDisposable {
           uml: directory.uml,
           brNetfilter: options.brNetfilter ?? false,
           bootTimeout: options.bootTimeout ?? 60_000,
+          // Labs that run side by side do not all begin with the same one.
+          processor: (process.pid + Object.keys(guests).length) % availableParallelism(),
         },
       );
     }
