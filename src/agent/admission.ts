@@ -16,6 +16,7 @@ import type { Route } from './join-api.ts';
 import {
   type Joined,
   joinRequest,
+  leaveRequest,
   type Ports,
   portsRequest,
   type Renewed,
@@ -47,6 +48,7 @@ export class Admission {
       '/v1/reach': (body) => this.#reach(body),
       '/v1/join': (body, from) => this.#join(body, from),
       '/v1/renew': (body) => this.#renew(body),
+      '/v1/leave': (body) => this.#leave(body),
     };
   }
 
@@ -103,15 +105,30 @@ export class Admission {
 
   async #renew(body: unknown): Promise<Renewed> {
     const { certificate, request, identity, addresses } = checked(renewRequest, body);
-    const { readCertificate, readRequest, sign } = await makers();
-    const [holder, { node, key }] = [await readCertificate(this.#ca, certificate), await readRequest(request)];
-    const known = holder && node === holder.node && key === holder.key && this.#view().nodes.has(node as NodeId);
-    if (!known) throw new WarrenError('token_refused', 'that is no member’s certificate', 'join again: warren join');
-    // The role is what the CA said: every worker can write what the store says.
+    const { node, role } = await this.#proven(certificate, request);
+    if (!this.#view().nodes.has(node)) throw unproven();
+    const { sign } = await makers();
     return {
-      certificate: await sign(this.#ca, request, { node, role: holder.role, addresses }),
+      certificate: await sign(this.#ca, request, { node, role, addresses }),
       statement: certifyIdentity(this.#ca, node, identity),
     };
+  }
+
+  /** Who has the key may give up what it is good for, member or not: a join that failed ends so, too. */
+  async #leave(body: unknown): Promise<Record<string, never>> {
+    const { certificate, request } = checked(leaveRequest, body);
+    const { node } = await this.#proven(certificate, request);
+    if (this.#config.storeUsers) await this.#store.userRevoke(node);
+    this.#log.info('a host has left', { node });
+    return {};
+  }
+
+  /** Whom the CA has certified, with that role: every worker can write what the store says. */
+  async #proven(certificate: string, request: string): Promise<{ node: NodeId; role: Role }> {
+    const { readCertificate, readRequest } = await makers();
+    const [holder, { node, key }] = [await readCertificate(this.#ca, certificate), await readRequest(request)];
+    if (holder?.node !== node || holder.key !== key) throw unproven();
+    return { node: node as NodeId, role: holder.role };
   }
 }
 
@@ -120,6 +137,8 @@ const makers = () => import('../pki/certificate.ts');
 
 /** Of plain networks, and of ESP in UDP; that of encrypted networks takes nothing in clear. */
 const dataPorts = ({ cluster }: View): number[] => [cluster.dataPort + 1, espPort];
+
+const unproven = () => new WarrenError('token_refused', 'that is no member’s certificate', 'join again: warren join');
 
 const tokenWish = z.strictObject({
   role: z.enum(roles).default('worker'),

@@ -11,6 +11,7 @@ import { statementLength } from '../pki/statement.ts';
  *   POST /v1/reach   ReachRequest → {}, when the manager has said the word to the host's address
  *   POST /v1/join    JoinRequest  → Joined
  *   POST /v1/renew   RenewRequest → Renewed
+ *   POST /v1/leave   LeaveRequest → {}, when the host has no user of the store any more
  * Refused: status 400 (malformed) or 403, and an error as on the agent's socket.
  */
 export const joinPort = 7650;
@@ -67,13 +68,17 @@ export const joined = z.strictObject({
 });
 export type Joined = z.output<typeof joined>;
 
+/** The last certificate, expired or not: it says who asks, and the request's signature that it has the key. */
+const proof = { certificate: pem, request: pem };
+
 export const renewRequest = z.strictObject({
-  /** The last certificate, expired or not: it says who asks, and the request's signature that it has the key. */
-  certificate: pem,
-  request: pem,
+  ...proof,
   identity,
   addresses: z.array(z.union([z.ipv4(), z.ipv6()])).max(8),
 });
 export type RenewRequest = z.output<typeof renewRequest>;
 export const renewed = z.strictObject({ certificate: pem, statement });
 export type Renewed = z.output<typeof renewed>;
+
+export const leaveRequest = z.strictObject(proof);
+export const left = z.strictObject({});

@@ -8,6 +8,7 @@ import { newRequest } from '../pki/certificate.ts';
 import { derOf } from '../pki/pem.ts';
 import { fingerprintOf, parseToken } from '../pki/token.ts';
 import { type Config, type Paths, readConfig, readSettings } from './config.ts';
+import { giveBack } from './departure.ts';
 import { claimIdentity } from './identity.ts';
 import { agrees, type InitOptions, type InitResult, initHost, refuseBareEsp, registerHost } from './init.ts';
 import { joined, ports, reached } from './join-protocol.ts';
@@ -73,6 +74,8 @@ export async function joinHost(
     });
     return { ...result, silent };
   } catch (error) {
+    // What the manager has given is given back; whether that works changes nothing for whoever asks.
+    if (existsSync(pki.certificate)) await giveBack(pki, id, [manager]).catch(() => {});
     removePki(pki);
     identity.undo();
     throw error;

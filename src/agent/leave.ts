@@ -15,6 +15,8 @@ import { endHolder } from './holder.ts';
 import { readIpsec, tidyOps, unguardOps } from './ipsec.ts';
 import { takeLock } from './lock.ts';
 import { stopManagedStore } from './managed-store.ts';
+import { type Manager, managersBut } from './manager-client.ts';
+import { type PkiPaths, pkiPaths } from './pki-files.ts';
 import { AgentClient } from './protocol.ts';
 import { removeResolvConfs } from './resolv-conf.ts';
 import { openStoreOf } from './store-tls.ts';
@@ -34,7 +36,7 @@ export async function leaveHost(paths: Paths, force: boolean): Promise<LeaveResu
   const lock = await takeLock();
   const kernel = openKernel();
   try {
-    if (config) await withdraw(config, force, warnings);
+    if (config) await withdraw(config, pkiPaths(paths.stateDir), force, warnings);
     // Its sockets keep our namespaces alive.
     await endDns(paths.runDir, bootId());
     if (config) removeResolvConfs(config.node.id);
@@ -87,19 +89,37 @@ async function stopAgent(paths: Paths): Promise<void> {
 }
 
 /** Endpoints of this host, its memberships, and itself; others stop sending at once. */
-async function withdraw(config: Config, force: boolean, warnings: string[]): Promise<void> {
+async function withdraw(config: Config, pki: PkiPaths, force: boolean, warnings: string[]): Promise<void> {
   const store = openStoreOf(config);
+  const self = config.node;
   try {
-    await withdrawNode(store, config.node.id);
-    await store.nodeRemove(config.node.id);
+    const { nodes } = await registryOf(store);
+    await withdrawNode(store, self.id);
+    await store.nodeRemove(self.id);
+    if (config.storeUsers && !config.managedStore) await endUser(pki, self, managersBut(self.id, nodes), warnings);
   } catch (error) {
     if (!force) throw error;
     warnings.push(
-      `the store still has this host (${(error as Error).message}); remove it there with: warren node rm ${config.node.name}`,
+      `the store still has this host (${(error as Error).message}); remove it there with: warren node rm ${self.name}`,
     );
   } finally {
     await store.close();
   }
+}
+
+/** The password goes with this host's files; that is the main thing. */
+async function endUser(
+  pki: PkiPaths,
+  { id }: Config['node'],
+  managers: readonly Manager[],
+  warnings: string[],
+): Promise<void> {
+  const { giveBack } = await import('./departure.ts');
+  await giveBack(pki, id, managers).catch((error: Error) =>
+    warnings.push(
+      `this host’s user of the store is still there (${error.message}); end it there with: redis-cli ACL DELUSER node-${id}`,
+    ),
+  );
 }
 
 /** Needs no state but the names: it can clean up after any crash. */

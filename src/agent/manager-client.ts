@@ -3,6 +3,8 @@ import { isIPv6 } from 'node:net';
 import { connect, type DetailedPeerCertificate } from 'node:tls';
 import type * as z from 'zod';
 import { type ErrorData, WarrenError } from '../model/error.ts';
+import type { NodeId } from '../model/id.ts';
+import type { Node } from '../model/node.ts';
 import { pemOf } from '../pki/pem.ts';
 import { fingerprintOf } from '../pki/token.ts';
 import { joinPort } from './join-protocol.ts';
@@ -80,6 +82,30 @@ export function askManager<T>(
     request.on('error', (error) => reject(unreachable(manager, error)));
     request.end(JSON.stringify(body));
   });
+}
+
+export function managersBut(self: NodeId, nodes: Iterable<Node>): Manager[] {
+  const others = [...nodes].filter(({ id, role }) => role === 'manager' && id !== self);
+  return others.map(({ underlay: host }) => ({ host, port: joinPort }));
+}
+
+/** The answer of the first of them that gives one; else why the last did not. */
+export async function askOneOf<T>(
+  managers: readonly Manager[],
+  ca: string,
+  path: string,
+  body: unknown,
+  shape: z.ZodType<T>,
+): Promise<T> {
+  let failed = new Error('no manager is known');
+  for (const manager of managers) {
+    try {
+      return await askManager(manager, ca, path, body, shape);
+    } catch (error) {
+      failed = error as Error;
+    }
+  }
+  throw failed;
 }
 
 function last(certificate: DetailedPeerCertificate): Buffer | undefined {

@@ -8,9 +8,9 @@ import { certifyIdentity } from '../pki/statement.ts';
 import { Authority, ownStatement } from './authority.ts';
 import type { Config } from './config.ts';
 import { openIdentity } from './identity.ts';
-import { joinPort, type Renewed, renewed } from './join-protocol.ts';
+import { type Renewed, renewed } from './join-protocol.ts';
 import type { Log } from './log.ts';
-import { askManager } from './manager-client.ts';
+import { askOneOf, managersBut } from './manager-client.ts';
 import { type PkiPaths, pkiPaths, readCa } from './pki-files.ts';
 import type { Place } from './place.ts';
 import { writePrivate } from './private-file.ts';
@@ -88,18 +88,9 @@ export class Renewal {
       const statement = certifyIdentity(ca, node.id, identity);
       return { certificate: await sign(ca, request, { node: node.id, role, addresses }), statement };
     }
-    const managers = [...this.#nodes()].filter((each) => each.role === 'manager' && each.id !== node.id);
     const known = readFileSync(this.#pki.caCertificate, 'utf8');
-    let failed = new Error('no manager is known');
-    for (const { underlay: host } of managers) {
-      try {
-        const wish = { certificate, request, identity, addresses };
-        return await askManager({ host, port: joinPort }, known, '/v1/renew', wish, renewed);
-      } catch (error) {
-        failed = error as Error;
-      }
-    }
-    throw failed;
+    const wish = { certificate, request, identity, addresses };
+    return askOneOf(managersBut(node.id, this.#nodes()), known, '/v1/renew', wish, renewed);
   }
 }
 

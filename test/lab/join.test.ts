@@ -145,6 +145,18 @@ test('tokens that are forged, of another CA, rotated, used up or over are refuse
   await refused(once, 'token_refused', /used up/);
 });
 
+test('whoever has left, or failed to join, is no user of the store any more', async () => {
+  const users = () => redis(a(), 'acl users');
+  const before = await users();
+  const taken = await join(d(), await token(), 'a', '--name b');
+  assert.deepEqual([taken.code, JSON.parse(taken.stdout).error.code], [4, 'name_taken'], taken.stdout);
+  assert.equal(await users(), before);
+  assert.equal((await join(d(), await token())).code, 0);
+  assert.notEqual(await users(), before);
+  const left = await d().guest.ok('warren leave');
+  assert.equal(await users(), before, left);
+});
+
 test('a worker’s credentials are good for a worker’s work only; without a certificate there is not even a greeting', async () => {
   const key = (await redis(a(), '--scan')).split('\n').find((line) => line.endsWith(':tokens'));
   const attempts = [
