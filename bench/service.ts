@@ -58,7 +58,7 @@ async function many(a: Host, report: Parameters<Bench>[1], quick: boolean): Prom
   await a.stopAgent();
   await a.guest.ok(`ip netns del ${ns}`);
   await a.guest.ok(
-    `cd ${project} && node --import tsx bench/many-services.ts redis://10.77.0.1:6379 big ${count} ${each}`,
+    `cd ${project} && node --import tsx test/support/many-services.ts redis://10.77.0.1:6379 big ${count} ${each}`,
     { env: { NODE_OPTIONS: '' } },
   );
   const bench = `${count} services of ${each}`;

@@ -423,3 +423,35 @@ describe('where it is', () => {
     assert.equal((await a.inside('a1', 'ls /etc/resolv.conf')).code, 0);
   });
 });
+
+describe('a service of 600 backends', () => {
+  before(async () => {
+    const writer = `cd ${project} && node --import tsx test/support/many-services.ts ${Cluster.store} app 1 600`;
+    await cluster.a.guest.ok(writer);
+    await waitFor(async () => (await dig('+tcp tasks.s0')).answers.length === 600, { what: 'all of them' });
+  });
+
+  test('in UDP as many as the client has room for, and word that there are more; in TCP all', async () => {
+    for (const [words, room] of [
+      ['+noedns', 512],
+      ['+bufsize=1232', 1232],
+      // More than that may be cut to pieces on its way: nobody gets it.
+      ['+bufsize=4096', 1232],
+    ] as const) {
+      const { flags, answers, text } = await dig(`${words} +ignore tasks.s0`);
+      const size = Number(/MSG SIZE {2}rcvd: (\d+)/.exec(text)?.[1]);
+      assert.match(flags, /\btc\b/, text);
+      assert.ok(size <= room && size > room - 32, `${words}: ${size} bytes, ${answers.length} answers`);
+    }
+    const whole = await dig('tasks.s0');
+    assert.match(whole.text, /Truncated, retrying in TCP mode/);
+    assert.equal(new Set(whole.answers).size, 600);
+    assert.equal((await dig('+tcp tasks.s0 AAAA')).answers.length, 600);
+  });
+
+  test('by its own name one answer, in one datagram', async () => {
+    const { flags, answers } = await dig('s0');
+    assert.equal(answers.length, 1);
+    assert.doesNotMatch(flags, /tc/);
+  });
+});

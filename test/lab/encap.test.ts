@@ -9,7 +9,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { PairJson } from '../../src/agent/pair-report.ts';
 import type { EndpointJson, NetworkJson, NodeJson } from '../../src/control/present.ts';
-import { Cluster, type Host, type Status } from '../support/cluster.ts';
+import { Cluster, type Host } from '../support/cluster.ts';
 import { complete, type Flow, traffic } from '../support/traffic.ts';
 import { soon, waitFor } from '../support/wait.ts';
 import { captured } from '../support/wire.ts';
@@ -18,7 +18,7 @@ import type { Job } from './job.ts';
 let cluster: Cluster;
 const at = new Map<string, EndpointJson>();
 
-const encryption = async (host: Host) => (await host.json<Status>('status')).encryption;
+const encryption = async (host: Host) => (await host.status()).encryption;
 const pair = async (host: Host, peer: Host): Promise<PairJson> =>
   (await encryption(host)).peers.find(({ node }) => node === peer.name) ?? assert.fail();
 const encapOf = async (host: Host, peer: Host): Promise<string | null> => (await pair(host, peer)).encap;

@@ -9,7 +9,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { PairJson } from '../../src/agent/pair-report.ts';
 import type { NetworkJson, NodeJson } from '../../src/control/present.ts';
-import { Cluster, type Host, type Status } from '../support/cluster.ts';
+import { Cluster, type Host } from '../support/cluster.ts';
 import { complete, traffic } from '../support/traffic.ts';
 import { waitFor } from '../support/wait.ts';
 import { captured } from '../support/wire.ts';
@@ -49,7 +49,7 @@ for text in sys.argv[2:]:
   base = [base64.b64encode(raw)[:40], base64.urlsafe_b64encode(raw)[:40]]
   if raw in memory or text.encode() in small or any(each in memory for each in base): print(text)`;
 
-const pairs = async (host: Host): Promise<readonly PairJson[]> => (await host.json<Status>('status')).encryption.peers;
+const pairs = async (host: Host): Promise<readonly PairJson[]> => (await host.status()).encryption.peers;
 
 describe('a whole life, seen on the wire', () => {
   test('attach, traffic, new keys, a killed agent, detach: ESP, and never a packet in clear', async () => {
@@ -180,7 +180,7 @@ describe('a whole life, seen on the wire', () => {
     await guest.write('/run/find.py', find);
     await guest.ok('echo /lab/core.%p > /proc/sys/kernel/core_pattern');
     const dumpBy = async (signal: string): Promise<{ size: number; found: string[] }> => {
-      const { pid } = (await cluster.a.json<Status>('status')).agent;
+      const { pid } = (await cluster.a.status()).agent;
       await guest.ok(`prlimit --pid ${pid} --core=unlimited:unlimited`);
       if (signal === 'ABRT') await guest.ok(`echo 0x33 > /proc/${pid}/coredump_filter`); // core(5): what others have
       await cluster.a.killAgent(signal);

@@ -9,7 +9,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import type { PairJson } from '../../src/agent/pair-report.ts';
 import type { EndpointJson, NodeJson } from '../../src/control/present.ts';
-import { Cluster, type Host, type Status } from '../support/cluster.ts';
+import { Cluster, type Host } from '../support/cluster.ts';
 import { complete, type Flow, type Traffic, traffic } from '../support/traffic.ts';
 import { waitFor } from '../support/wait.ts';
 import { captured } from '../support/wire.ts';
@@ -27,7 +27,7 @@ before(async () => {
 });
 after(() => cluster?.stop());
 
-const pairs = async (host: Host): Promise<readonly PairJson[]> => (await host.json<Status>('status')).encryption.peers;
+const pairs = async (host: Host): Promise<readonly PairJson[]> => (await host.status()).encryption.peers;
 const pair = async (host: Host, node: string): Promise<PairJson> =>
   (await pairs(host)).find((each) => each.node === node) ?? assert.fail(`${host.name} has no pair with ${node}`);
 
@@ -256,7 +256,7 @@ test('a host made anew under its address is another node; one with another ident
   // Its files are gone, its identity with them: nobody takes it for the old one.
   await guest.ok('mv /var/lib/warren/identity.key /run/identity.key');
   await cluster.c.startAgent();
-  const { encryption } = await cluster.c.json<Status>('status');
+  const { encryption } = await cluster.c.status();
   assert.deepEqual([encryption.able, encryption.peers], [false, []]);
   assert.match(`${encryption.trouble}`, /identity.*is gone/);
   await cluster.c.stopAgent();

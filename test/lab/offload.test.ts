@@ -54,7 +54,7 @@ after(async () => {
 });
 
 const vx0 = 'ip netns exec warren-1048576 ethtool -K vx0';
-const status = (): Promise<Status> => cluster.a.json<Status>('status');
+const status = (): Promise<Status> => cluster.a.status();
 const dropped = async (): Promise<number> => {
   const [link] = await cluster.a.guest.json<{ stats64: { tx: { dropped: number } } }[]>(
     'ip -n warren-1048576 -s -j link show vx0',

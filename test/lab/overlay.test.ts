@@ -10,7 +10,7 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { EndpointJson, NetworkJson, NodeJson } from '../../src/control/present.ts';
-import { Cluster, type Host, type Status } from '../support/cluster.ts';
+import { Cluster, type Host } from '../support/cluster.ts';
 import { waitFor } from '../support/wait.ts';
 
 for (const { brNetfilter, encrypted, mtu } of [
@@ -187,7 +187,7 @@ for (const { brNetfilter, encrypted, mtu } of [
       assert.deepEqual(await cluster.b.json<NetworkJson[]>('network ls'), []);
       for (const host of cluster.hosts) {
         assert.ok(!(await host.guest.ok('ip netns list')).includes('warren-'), host.name);
-        assert.equal((await host.json<Status>('status')).endpoints, 0);
+        assert.equal((await host.status()).endpoints, 0);
       }
     });
   });

@@ -12,7 +12,7 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClusterJson } from '../../src/control/limits.ts';
 import type { EndpointJson, NetworkJson } from '../../src/control/present.ts';
-import { Cluster, type Host, type Status } from '../support/cluster.ts';
+import { Cluster, type Host } from '../support/cluster.ts';
 import { complete, type Traffic, traffic } from '../support/traffic.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -159,7 +159,7 @@ describe('bounds, and a backup', () => {
       const attach = await b.warren('attach app --netns full --json');
       assert.deepEqual([attach.code, JSON.parse(attach.stdout).error.code], [5, 'store_full'], attach.stdout);
       assert.equal((await b.warren(`detach ${brief.id}`)).code, 0);
-      const { warnings } = await a.json<Status>('status');
+      const { warnings } = await a.status();
       assert.match(warnings.join('\n'), /% of its memory/);
       await a.guest.ok('redis-cli config set maxmemory 0');
     }));
@@ -249,7 +249,7 @@ describe('it comes back with less', () => {
       assert.match(attach.stderr, /has not told yet/);
       assert.deepEqual(listed.map(short).sort(), endpoints.map(short).sort());
       await recovered([cluster.c], () => cluster.c.startAgent());
-      const { store } = await cluster.c.json<Status>('status');
+      const { store } = await cluster.c.status();
       assert.deepEqual([store.frozen, store.conflicts], [false, []]);
       assert.ok(store.recoveredAt);
     }));
@@ -270,7 +270,7 @@ test('an address somebody else took meanwhile: the endpoint that lost goes, and 
   await waitFor(async () => (await cluster.b.inside('loser', 'ip link show eth0')).code === 1, {
     what: 'its interface to go',
   });
-  const { store } = await cluster.b.json<Status>('status');
+  const { store } = await cluster.b.status();
   assert.deepEqual(
     store.conflicts.map(({ name, code, holder }) => [name, code, holder]),
     [['loser', 'address_taken', taker.id]],

@@ -69,6 +69,12 @@ export class Host {
     return this.#relay.ask<T>(method, params);
   }
 
+  /** What `warren status --json` says. */
+  async status(): Promise<Status> {
+    const { result, error } = await this.ask<Status>('status');
+    return result ?? assert.fail(`${this.name}: ${error.message}`);
+  }
+
   async init(options: string): Promise<void> {
     await this.guest.ok(`warren init ${options}`);
   }
@@ -87,8 +93,7 @@ export class Host {
   async settled(): Promise<Status> {
     return waitFor(
       async () => {
-        const { result: status, error } = await this.ask<Status>('status');
-        if (!status) throw new Error(error.message);
+        const status = await this.status();
         this.#pid = status.agent.pid;
         const { store, reconcile } = status;
         const done = store.connected && store.synced && !store.frozen && reconcile.pending === 0 && reconcile.ok;

@@ -1,11 +1,11 @@
 /**
- * Services with backends on a host that exists only in the store: `node --import tsx bench/many-services.ts STORE NETWORK SERVICES
+ * Services with backends on a host that exists only in the store: `node --import tsx test/support/many-services.ts STORE NETWORK SERVICES
  * BACKENDS`, written as an agent there would. Ends when all are written.
  */
-import { endpointMac } from '../src/model/endpoint.ts';
-import { newId } from '../src/model/id.ts';
-import type { Ip } from '../src/model/ip.ts';
-import { openStore } from '../src/store/redis.ts';
+import { endpointMac } from '../../src/model/endpoint.ts';
+import { newId } from '../../src/model/id.ts';
+import type { Ip } from '../../src/model/ip.ts';
+import { openStore } from '../../src/store/redis.ts';
 
 const [url = '', name = '', services = '1', backends = '1'] = process.argv.slice(2);
 const store = openStore(url, 'default');
