@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 import { attach, firstAttach, reach } from './attach.ts';
 import { cli } from './cli.ts';
+import { clusterLoad } from './cluster-load.ts';
 import { coldLocal, coldRemote } from './cold.ts';
 import { names } from './dns.ts';
 import { encrypted } from './encrypted.ts';
@@ -30,6 +31,7 @@ const benches: Readonly<Record<string, Bench>> = {
   'keys after a boot': peers,
   names,
   services,
+  'store of many': clusterLoad,
 };
 
 /** What we aim at: a limit by itself, or as a multiple of another series of the same bench. */

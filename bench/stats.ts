@@ -26,3 +26,6 @@ export function aligned(rows: readonly (readonly string[])[]): string {
 
 export const digits = (value: number): string =>
   Number.isFinite(value) ? value.toFixed(value >= 100 ? 0 : value >= 10 ? 1 : 2) : '-';
+
+/** Of a clock that all processes of this machine share. */
+export const monotonicMs = (): number => Number(process.hrtime.bigint()) / 1e6;
