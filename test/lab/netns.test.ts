@@ -7,13 +7,23 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { build } from 'esbuild';
 import { Lab } from './lab.ts';
 import { here, project } from './tools.ts';
 
 const folder = join(project, 'test/netns');
 const files = readdirSync(folder).filter((name) => name.endsWith('.test.ts'));
+/** Compiled here: it would take a guest seconds for each of them. As deep as the sources, whose relative paths hold there. */
+const compiled = join(project, 'build/netns');
 let lab: Lab;
 before(async () => {
+  await build({
+    entryPoints: files.map((name) => join(folder, name)),
+    outdir: compiled,
+    outExtension: { '.js': '.mjs' },
+    ...{ bundle: true, splitting: true, format: 'esm', platform: 'node', target: 'node20', packages: 'external' },
+    ...{ external: ['*.node'], sourcemap: 'inline', logLevel: 'warning' },
+  });
   lab = await Lab.start({ guests: 1, memory: '1G' });
 });
 after(() => lab?.stop());
@@ -23,7 +33,8 @@ test('there are tests for the kernel', () => assert.notEqual(files.length, 0));
 for (const file of files) {
   test(`test/netns/${file}`, async (t) => {
     const reporter = ['--test-reporter', join(here, 'lines.mjs'), '--test-reporter-destination', '/run/lines'];
-    const argv = [process.execPath, '--import', 'tsx', ...reporter, join(folder, file)];
+    const program = join(compiled, file.replace(/\.ts$/, '.mjs'));
+    const argv = [process.execPath, '--enable-source-maps', ...reporter, program];
     const env = { WARREN_LAB: '1', ...(process.env.WARREN_LONG ? { WARREN_LONG: '1' } : {}) };
     const result = await lab.guests.a.run(argv, {
       cwd: project,

@@ -148,7 +148,7 @@ export function bridge(netns: Netns, ...args: string[]): Json[] {
 
 /** The npm package netlink in a child process inside the namespace: a second decoder, not written by us. */
 export function npmNetlink(netns: Netns): { links: Json[]; addrs: Json[] } {
-  const script = fileURLToPath(new URL('../netns/npm-netlink.cjs', import.meta.url));
+  const script = fileURLToPath(new URL('../../test/netns/npm-netlink.cjs', import.meta.url));
   return JSON.parse(inside(netns, process.execPath, script));
 }
 
