@@ -1,7 +1,6 @@
 import type { ServiceJson } from '../src/control/present-service.ts';
-import { project } from '../test/lab/tools.ts';
 import { Cluster, type Host } from '../test/support/cluster.ts';
-import { serving } from '../test/support/service.ts';
+import { manyServices, serving } from '../test/support/service.ts';
 import { waitFor } from '../test/support/wait.ts';
 import { type Bench, root, sh } from './place.ts';
 
@@ -57,10 +56,7 @@ async function many(a: Host, report: Parameters<Bench>[1], quick: boolean): Prom
   const ns = (await a.guest.ok(`grep -l '' /dev/null; ls /run/netns | grep warren-`)).trim().split('\n').at(-1) ?? '';
   await a.stopAgent();
   await a.guest.ok(`ip netns del ${ns}`);
-  await a.guest.ok(
-    `cd ${project} && node --import tsx test/support/many-services.ts redis://10.77.0.1:6379 big ${count} ${each}`,
-    { env: { NODE_OPTIONS: '' } },
-  );
+  const writer = await manyServices(a, 'big', count, each);
   const bench = `${count} services of ${each}`;
   const values: Record<'warren' | 'ipvsadm' | 'nothing to do', number[]> = {
     warren: [],
@@ -91,6 +87,7 @@ async function many(a: Host, report: Parameters<Bench>[1], quick: boolean): Prom
     await a.ask('service.update', { service: 'big/s7', scheduler: n % 2 ? 'wrr' : 'wlc' });
     change.push(performance.now() - began);
   }
+  writer.kill('SIGKILL');
   report({ bench: `${bench}, one changed`, what: 'asked to done', unit: 'ms', values: change, note: 'in the lab' });
 }
 

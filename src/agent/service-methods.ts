@@ -34,7 +34,7 @@ export function serviceMethods(agent: Agent): Readonly<Record<string, Method>> {
   const show = async (service: Service) => {
     const { network } = service;
     const endpoints = agent.view.followed.get(network)?.endpoints.values() ?? (await store.endpoints(network));
-    const backends = backendsOf(service.id, new Map([...endpoints].map((each) => [each.id, each])));
+    const backends = backendsOf(service.id, endpoints);
     return serviceJson(agent.view, service, backends, agent.resting, await balanced(agent, service));
   };
 

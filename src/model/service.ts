@@ -1,5 +1,5 @@
 import type { Endpoint } from './endpoint.ts';
-import type { EndpointId, NetworkId, ServiceId } from './id.ts';
+import type { NetworkId, ServiceId } from './id.ts';
 import type { Cidr, Ip } from './ip.ts';
 import type { Nodes } from './node.ts';
 
@@ -57,8 +57,23 @@ export type Service = {
 };
 
 /** Endpoints that belong to a service, whatever their state. */
-export function backendsOf(service: ServiceId, endpoints: ReadonlyMap<EndpointId, Endpoint>): Endpoint[] {
-  return [...endpoints.values()].filter(({ backend }) => backend?.service === service);
+export function backendsOf(service: ServiceId, endpoints: Iterable<Endpoint>): Endpoint[] {
+  const found: Endpoint[] = [];
+  for (const endpoint of endpoints) if (endpoint.backend?.service === service) found.push(endpoint);
+  return found;
+}
+
+/** Of all services: each endpoint is looked at once. */
+export function backendsByService(endpoints: Iterable<Endpoint>): Map<ServiceId, Endpoint[]> {
+  const found = new Map<ServiceId, Endpoint[]>();
+  for (const endpoint of endpoints) {
+    const service = endpoint.backend?.service;
+    if (!service) continue;
+    const others = found.get(service);
+    if (others) others.push(endpoint);
+    else found.set(service, [endpoint]);
+  }
+  return found;
 }
 
 /** Does it get new connections? `down`: nodes that get nothing new. */

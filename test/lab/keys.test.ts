@@ -17,7 +17,7 @@ import { captured } from '../support/wire.ts';
 const long = process.env.WARREN_LONG !== undefined;
 const rounds = long ? 50 : 4;
 /** After the wish for new keys, in milliseconds. */
-const moments = long ? Array.from({ length: 24 }, (_, i) => i * 3) : [0, 10, 25];
+const moments = long ? Array.from({ length: 24 }, (_, i) => i * 3) : [0, 15];
 let cluster: Cluster;
 const at = new Map<string, EndpointJson>();
 before(async () => {

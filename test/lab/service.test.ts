@@ -11,7 +11,20 @@ import type { EndpointJson, NodeJson } from '../../src/control/present.ts';
 import type { ServiceJson } from '../../src/control/present-service.ts';
 import { Cluster, type Host } from '../support/cluster.ts';
 import { askFrom, serve, serving } from '../support/service.ts';
-import { waitFor } from '../support/wait.ts';
+import { soon, waitFor } from '../support/wait.ts';
+import type { Job } from './job.ts';
+
+/** A connection on which something is said ten times a second, as long as there is an answer. */
+async function hold(host: Host, netns: string, vip: string): Promise<{ job: Job; heard: string[] }> {
+  const heard: string[] = [];
+  const talk = `exec 3<>/dev/tcp/${vip}/80; echo hold >&3
+    while read -r line <&3; do echo "$line"; sleep 0.1; echo again >&3; done`;
+  const job = host.guest.spawn(['ip', 'netns', 'exec', netns, 'bash', '-c', talk], {
+    onStdout: (data) => heard.push(data.toString()),
+  });
+  await waitFor(() => heard.length > 1, { what: 'the connection' });
+  return { job, heard };
+}
 
 const timeoutsOn = (host: Host): Promise<string> => host.guest.ok('ip netns exec warren-1048576 ipvsadm -L --timeout');
 
@@ -120,13 +133,7 @@ for (const brNetfilter of process.env.WARREN_LONG ? [true, false] : [true]) {
     test('a drained backend keeps its connections, gets no new ones, and is none when they have ended', async () => {
       const { a, b, c } = cluster;
       const [vip = ''] = service.vips;
-      const heard: string[] = [];
-      const talk = `exec 3<>/dev/tcp/${vip}/80; echo hold >&3
-        while read -r line <&3; do echo "$line"; sleep 0.1; echo again >&3; done`;
-      const held = b.guest.spawn(['ip', 'netns', 'exec', 'cb', 'bash', '-c', talk], {
-        onStdout: (data) => heard.push(data.toString()),
-      });
-      await waitFor(() => heard.length > 1, { what: 'the connection' });
+      const { job: held, heard } = await hold(b, 'cb', vip);
       const server = heard[0]?.split(' ')[0] ?? '';
       const home = server === 'w3' ? b : a;
       const drained = c.json<ServiceJson>(`service drain web ${server} --grace 60`);
@@ -190,8 +197,9 @@ for (const brNetfilter of process.env.WARREN_LONG ? [true, false] : [true]) {
       assert.deepEqual((await askFrom(c, 'cc', service.vips[1] ?? '', 80, 'tcp', 3)).servers, { w1: 1, w2: 1, w3: 1 });
     });
 
-    test('a service that is removed refuses, and leaves nothing', async () => {
+    test('a service that is removed refuses, resets what was open, and leaves nothing', async () => {
       const { a, c } = cluster;
+      const { job } = await hold(c, 'cc', service.vips[0] ?? '');
       await a.json('service rm web');
       await waitFor(
         async () =>
@@ -201,6 +209,27 @@ for (const brNetfilter of process.env.WARREN_LONG ? [true, false] : [true]) {
       for (const host of cluster.hosts)
         assert.doesNotMatch(await host.guest.ok('ip netns exec warren-1048576 ipvsadm-save -n'), /-A/);
       assert.doesNotMatch(await a.guest.ok('ip netns exec w1 nft list ruleset'), /warren/);
+      await waitFor(() => job.ended, { what: 'the connection to end' });
+    });
+
+    test('one of that name is made again, and serves', async () => {
+      const { a, c } = cluster;
+      const { vips } = await a.json<ServiceJson>('service create web --network app --port 80:8080');
+      for (const name of ['w1', 'w3']) await a.json(`service add web ${name}`);
+      await serving(c, 'web', 2);
+      const { servers, failed } = await askFrom(c, 'cc', vips[0] ?? '', 80, 'tcp', 4);
+      assert.deepEqual([servers, failed], [{ w1: 2, w3: 2 }, []]);
+    });
+
+    test('all backends end: it refuses at once', async () => {
+      const { a, b, c } = cluster;
+      for (const host of [a, b]) await host.guest.ok(['pkill', '-9', '-f', 'server.py w']);
+      await serving(c, 'web', 0);
+      const [{ vips } = { vips: [] }] = await c.json<ServiceJson[]>('service ls');
+      const began = performance.now();
+      const { failed } = await askFrom(c, 'cc', vips[0] ?? '', 80, 'tcp', 3);
+      assert.deepEqual(failed, Array(3).fill('ConnectionRefusedError'));
+      assert.ok(performance.now() - began < soon(3000), 'it hung');
     });
   });
 }

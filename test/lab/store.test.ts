@@ -66,7 +66,7 @@ async function survives(harm: () => Promise<void>): Promise<void> {
   endpoints.push(fresh);
   const [a1] = endpoints as [EndpointJson];
   assert.equal((await cluster.c.inside(`n${rounds}`, `ping -n -c1 -W2 ${a1.addresses[0]}`)).code, 0);
-  await complete(cluster, running, ((performance.now() - began) / 1000) * 30);
+  await complete(cluster, running, ((performance.now() - began) / 1000) * 15);
   const now = await links();
   for (const [i, lines] of before.entries())
     for (const line of lines.trim().split('\n')) assert.ok(now[i]?.includes(line), `${line} is gone or another`);

@@ -100,7 +100,7 @@ export class Host {
         if (!done) throw new Error(JSON.stringify({ store, reconcile }));
         return status;
       },
-      { what: `the agent on ${this.name} to settle`, timeout: 60_000 },
+      { what: `the agent on ${this.name} to settle`, timeout: 60_000, every: 100 },
     );
   }
 

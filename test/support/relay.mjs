@@ -21,7 +21,7 @@ async function socketTo(agent, deadline = performance.now() + patience) {
       socket.on('error', () => resolve(false));
     });
     if (connected || performance.now() > deadline) return connected ? socket : undefined;
-    await sleep(20);
+    await sleep(50);
   }
 }
 

@@ -2,7 +2,7 @@
 import type { BackendJson } from '../../src/control/present-service.ts';
 import type { Job } from '../lab/job.ts';
 import { project } from '../lab/tools.ts';
-import type { Host } from './cluster.ts';
+import { Cluster, type Host } from './cluster.ts';
 import { waitFor } from './wait.ts';
 
 export type Answers = { servers: Record<string, number>; seen: string[]; failed: string[] };
@@ -70,4 +70,16 @@ export async function underLoad(
     await job.done;
   }
   return JSON.parse(output.join('')) as Load;
+}
+
+/** Services s0, s1 … with that many backends each, on a host nobody has, until the job ends. */
+export async function manyServices(host: Host, network: string, services: number, backends: number): Promise<Job> {
+  const program = `exec node --import tsx test/support/many-services.ts ${Cluster.store} ${network} ${services} ${backends}`;
+  const job = host.guest.spawn(`cd ${project} && ${program}`, { env: { NODE_OPTIONS: '' } });
+  const written = () => {
+    if (job.ended) throw new Error(job.stderr);
+    return job.stdout.includes('written');
+  };
+  await waitFor(written, { what: 'many services', timeout: 120_000 });
+  return job;
 }

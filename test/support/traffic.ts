@@ -13,7 +13,7 @@ export type Traffic = { job: Job; file: string; what: string };
 let files = 0;
 
 /** Starts them, seconds between two, and returns when each has had an answer. */
-export async function traffic(cluster: Cluster, flows: readonly Flow[], interval = 0.01): Promise<Traffic[]> {
+export async function traffic(cluster: Cluster, flows: readonly Flow[], interval = 0.02): Promise<Traffic[]> {
   const running = flows.map(({ from, to, family }) => {
     const host = cluster.hosts.find(({ name }) => name === from.node);
     const address = to.addresses.find((each) => each.includes(':') === (family === 6));

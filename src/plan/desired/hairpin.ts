@@ -1,6 +1,6 @@
 import type { NodeId } from '../../model/id.ts';
 import { familyOf } from '../../model/ip.ts';
-import { backendsOf } from '../../model/service.ts';
+import { backendsByService } from '../../model/service.ts';
 import type { NetworkView } from '../../model/view.ts';
 import { hairpinTable, netnsOf, uplink } from '../names.ts';
 import { elements } from '../nft.ts';
@@ -19,8 +19,9 @@ const hex = (mark: number): string => `0x${mark.toString(16)}`;
 export function hairpinScope(self: NodeId, { network, services, endpoints }: NetworkView): Scope {
   const marks = { 4: [] as string[], 6: [] as string[] };
   const outside: string[] = [];
+  const backends = backendsByService(endpoints.values());
   for (const service of services.values()) {
-    const here = backendsOf(service.id, endpoints).filter(({ node }) => node === self);
+    const here = (backends.get(service.id) ?? []).filter(({ node }) => node === self);
     if (here.length === 0) continue;
     for (const front of frontsOf(network, service)) {
       const { vip, port } = front;

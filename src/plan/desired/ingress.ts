@@ -5,7 +5,7 @@ import type { Cidr, Ip } from '../../model/ip.ts';
 import { familyOf } from '../../model/ip.ts';
 import type { Network } from '../../model/network.ts';
 import type { Publish, Service } from '../../model/service.ts';
-import { backendsOf } from '../../model/service.ts';
+import { backendsByService } from '../../model/service.ts';
 import type { NetworkView, View } from '../../model/view.ts';
 import { bridgeMac, endpointTable, hostUplink, protocol, transit, vxlan } from '../names.ts';
 
@@ -106,14 +106,13 @@ export function ingressRoutes(networks: readonly Network[]): Route[] {
 
 /** In the host: packets to its own addresses that go to a service instead. */
 export function ingressChains(self: NodeId, networks: readonly NetworkView[]): string[] {
-  const leads = networks.flatMap(({ services, endpoints }) =>
-    [...services.values()]
-      .filter(
-        ({ id, publishMode }) =>
-          publishMode === 'ingress' || backendsOf(id, endpoints).some(({ node }) => node === self),
-      )
-      .flatMap((service) => service.publish.flatMap((publish) => leadsOf(service, publish))),
-  );
+  const leads = networks.flatMap(({ services, endpoints }) => {
+    const backends = backendsByService(endpoints.values());
+    const leading = [...services.values()].filter(
+      ({ id, publishMode }) => publishMode === 'ingress' || backends.get(id)?.some(({ node }) => node === self),
+    );
+    return leading.flatMap((service) => service.publish.flatMap((publish) => leadsOf(service, publish)));
+  });
   if (leads.length === 0) return [];
   const rules = (which: (lead: Lead) => readonly string[]) =>
     leads

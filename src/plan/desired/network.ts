@@ -5,6 +5,7 @@ import { gatewayOf, withPrefix } from '../../model/ip.ts';
 import type { Network } from '../../model/network.ts';
 import type { Node, Nodes } from '../../model/node.ts';
 import { localOf } from '../../model/node.ts';
+import { backendsByService, backendsOf } from '../../model/service.ts';
 import type { NetworkView, View } from '../../model/view.ts';
 import type { Key, PartKey } from '../key.ts';
 import { endpointKey, hairpinKey, partsOf, serviceKey } from '../key.ts';
@@ -42,12 +43,14 @@ export function networkParts(view: View, self: Node, followed: NetworkView, heal
   if (!isHere(followed, self.id)) return parts;
   const { network, endpoints, services } = followed;
   parts.set(network.id, merge([fabric(view, self, network), ...(network.internal ? [] : [egress(self, network)])]));
-  const keys = [
-    ...[...endpoints.keys()].map((id) => endpointKey(network.id, id)),
-    hairpinKey(network.id),
-    ...[...services.keys()].map((id) => serviceKey(network.id, id)),
-  ];
-  for (const key of keys) parts.set(key, partScope(view, self.id, followed, key, health));
+  for (const [id, endpoint] of endpoints)
+    parts.set(endpointKey(network.id, id), endpointScope(view, self.id, network, endpoint));
+  parts.set(hairpinKey(network.id), hairpinScope(self.id, followed));
+  const backends = backendsByService(endpoints.values());
+  for (const [id, service] of services) {
+    const scope = serviceScope(self.id, network, service, backends.get(id) ?? [], health.down);
+    parts.set(serviceKey(network.id, id), scope);
+  }
   return parts;
 }
 
@@ -58,7 +61,7 @@ export function partScope(view: View, self: NodeId, followed: NetworkView, key: 
   const endpoint = endpointId && endpoints.get(endpointId);
   if (endpoint) return endpointScope(view, self, network, endpoint);
   const service = serviceId && services.get(serviceId);
-  if (service) return serviceScope(self, network, service, endpoints, down);
+  if (service) return serviceScope(self, network, service, backendsOf(service.id, endpoints.values()), down);
   return endpointId || serviceId ? { namespaces: [], wishes: [] } : hairpinScope(self, followed);
 }
 

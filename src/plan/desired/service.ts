@@ -1,12 +1,12 @@
 import type { IpvsDest, IpvsKey, IpvsService, IpvsTimeouts } from '../../kernel/state.ts';
 import type { Endpoint } from '../../model/endpoint.ts';
-import type { EndpointId, NodeId } from '../../model/id.ts';
+import type { NodeId } from '../../model/id.ts';
 import type { Cidr, Ip } from '../../model/ip.ts';
 import { contains, familyOf, rangeOf, toNumber } from '../../model/ip.ts';
 import type { Network } from '../../model/network.ts';
 import type { Nodes } from '../../model/node.ts';
 import type { Service, ServicePort } from '../../model/service.ts';
-import { backendsOf, isServing } from '../../model/service.ts';
+import { isServing } from '../../model/service.ts';
 import { netnsOf } from '../names.ts';
 import type { Scope } from '../scope.ts';
 import { nothing } from '../scope.ts';
@@ -60,10 +60,9 @@ export function serviceScope(
   self: NodeId,
   network: Network,
   service: Service,
-  endpoints: ReadonlyMap<EndpointId, Endpoint>,
+  backends: readonly Endpoint[],
   down: Nodes,
 ): Scope {
-  const backends = backendsOf(service.id, endpoints);
   const ipvs: IpvsService[] = [];
   const ipvsDests: IpvsDest[] = [];
   const hosted = service.publish.length > 0 && service.publishMode === 'host';
