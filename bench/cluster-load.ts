@@ -90,7 +90,14 @@ async function many(agents: number, each: number, report: Parameters<Bench>[1], 
   const { epoch } = await store.nodeStart(node, facts, 3_600_000);
   const network = await store.networkCreate(
     {
-      ...{ id: newId<'network'>(), name, subnets: ['10.64.0.0/16' as Cidr], ipRanges: [], reserved: [], mtu: 'auto' },
+      ...{
+        id: newId<'network'>(),
+        name,
+        subnets: [`10.${agents}.0.0/16` as Cidr],
+        ipRanges: [],
+        reserved: [],
+        mtu: 'auto',
+      },
       ...{ encrypted: false, internal: false, labels: {}, allowOverlap: true, createdAt },
     },
     [],
