@@ -19,7 +19,7 @@ export function kernel(): string {
     process.env.LAB_KERNEL ??
     execFileSync(join(project, 'scripts/lab-kernel'), ['--path'], { encoding: 'utf8' }).trim();
   if (!existsSync(path))
-    throw new LabError(`the lab kernel ${path} is not there; build it with scripts/lab-kernel (about 8 minutes, once)`);
+    throw new LabError(`the lab kernel ${path} is not there; build it with scripts/lab-kernel (8 to 13 minutes, once)`);
   return path;
 }
 
