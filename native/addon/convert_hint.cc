@@ -55,6 +55,9 @@ Napi::Object FromHint(Napi::Env env, const Hint& hint) {
   object.Set("news", FromNews(env, hint.news));
   object.Set("expired", FromExpired(env, hint.expired));
   object.Set("mapped", FromMapped(env, hint.mapped));
+  Napi::Array ruled = Napi::Array::New(env);
+  for (const int32_t nsid : hint.ruled) ruled.Set(ruled.Length(), nsid);
+  object.Set("ruled", ruled);
   object.Set("vague", hint.vague);
   return object;
 }

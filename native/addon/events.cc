@@ -193,7 +193,7 @@ Status OpenWatch(ops::Session* session, const nl::Netns& netns, const Nouns& nou
     if (!nouns.links) watch->first.clear();
   }
   if (nouns.nft) {
-    if (Status status = Subscribe(NETLINK_NETFILTER, {NFNLGRP_NFTABLES}, false, &watch->netfilter); !status.ok())
+    if (Status status = Subscribe(NETLINK_NETFILTER, {NFNLGRP_NFTABLES}, !netns.path.empty(), &watch->netfilter); !status.ok())
       return status;
   }
   groups.clear();
@@ -292,10 +292,14 @@ void Events::Handle(uint64_t id) {
   drain(watch.route, [&](const nlmsghdr& header, nl::Bytes payload, Nsid nsid) {
     return Note(&watch, header, payload, nsid, &hint);
   });
-  drain(watch.netfilter, [&](const nlmsghdr& header, nl::Bytes payload, Nsid) {
-    const bool wants = ForeignRules(header, payload);
-    hint.vague = hint.vague || wants;
-    return wants;
+  drain(watch.netfilter, [&](const nlmsghdr& header, nl::Bytes payload, Nsid nsid) {
+    if (!ForeignRules(header, payload)) return false;
+    if (nsid) {
+      hint.ruled.insert(*nsid);
+    } else {
+      hint.vague = true;
+    }
+    return true;
   });
   drain(watch.xfrm, [&](const nlmsghdr& header, nl::Bytes payload, Nsid) {
     return NoteXfrm(watch.nouns, header, payload, &hint);

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -33,6 +34,7 @@ struct Hint {
   std::vector<News> news;
   std::vector<ops::SaExpire> expired;
   std::vector<ops::SaMapping> mapped;
+  std::set<int32_t> ruled;  // where links lead to, by nsid: somebody else changed nft rules there
   bool vague = false;  // and something that is not in them
 };
 

@@ -7,7 +7,7 @@ import type { Policy } from '../kernel/state.ts';
 import { WarrenError } from '../model/error.ts';
 import type { NodeId } from '../model/id.ts';
 import type { Network } from '../model/network.ts';
-import type { Node, Nodes } from '../model/node.ts';
+import { type Node, type Nodes, resting } from '../model/node.ts';
 import type { View } from '../model/view.ts';
 import { guard } from '../plan/desired/guard.ts';
 import { covers } from '../plan/diff.ts';
@@ -396,9 +396,9 @@ export class Agent {
     return this.#health?.down ?? new Set();
   }
 
-  /** Nodes whose backends get no new connections: dead ones, and those that a person drained. */
+  /** Nodes whose backends get no new connections. */
   readonly resting: Nodes = {
-    has: (id) => this.down.has(id) || this.mirror.view?.nodes.get(id)?.drained === true,
+    has: (id) => resting(this.mirror.view?.nodes ?? new Map(), this.down).has(id),
   };
 
   /** Does this node find that one dead? */

@@ -88,7 +88,7 @@ export class Drift {
     if (this.#watches.get(path) === watch) this.#watches.delete(path);
   }
 
-  #heard(watch: Watch, { news, vague }: Hint): void {
+  #heard(watch: Watch, { news, ruled, vague }: Hint): void {
     if (watch.path === '') this.#onHost(news);
     if (vague) this.#soon(watch.key, `something happened in ${watch.path || 'the host'}`);
     for (const each of news) {
@@ -102,6 +102,11 @@ export class Drift {
       const partly = noun === 'links' && item.kind === undefined && before?.noun === 'links';
       const latest = partly ? { ...each, item: { ...before.item, ...item } } : each;
       watch.suspects.set(what, { news: latest, judged: false });
+    }
+    for (const nsid of ruled) {
+      const path = this.#wanted.behind(watch.path, watch.veths.get(nsid) ?? '');
+      const key = path && this.#wanted.rules(path);
+      if (key) this.#soon(key, `nft rules in ${path} are others`);
     }
     if (watch.suspects.size > 0) watch.timer ??= setTimeout(() => this.#judge(watch), settleMs);
   }

@@ -53,9 +53,8 @@ export async function resolveName(agent: Agent, view: View, given: string, from?
 
 /** Records first, so that one kind of answer speaks for all. */
 function answersOf(agent: Agent, view: View, zone: Zone, name: string): Answer[] {
-  const down = new Set([...view.nodes.keys()].filter((node) => agent.isDown(node)));
   const names = new Set([...view.networks.values()].map((network) => network.name));
-  const around = { down, isNetwork: (each: string) => names.has(each) };
+  const around = { down: agent.down, resting: agent.resting, isNetwork: (each: string) => names.has(each) };
   const address = parseIp(name);
   const labels = (address ? reverseOf(address) : name).split('.');
   const asked =

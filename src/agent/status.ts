@@ -4,6 +4,7 @@ import type { Agent } from './agent.ts';
 import { warningOf } from './drops.ts';
 import { featuresOf } from './features.ts';
 import { pairReports } from './pair-report.ts';
+import { trackingWarnings } from './tracking.ts';
 import { version } from './version.ts';
 
 /** What `warren status` shows: this host, its store, its last pass, what its kernel can do. */
@@ -54,6 +55,7 @@ export async function status(agent: Agent) {
     warnings: [
       ...(here.trouble ? [here.trouble] : []),
       ...dropWatch.drops.map(warningOf),
+      ...(await trackingWarnings(agent.kernel, local)),
       ...(memory ? memoryWarnings(memory) : []),
     ],
     agent: { version, pid: process.pid, startedAt: agent.startedAt },

@@ -76,6 +76,11 @@ export class Wanted {
     return this.#objects.get(path)?.get('links br0')?.[0]?.look;
   }
 
+  /** What to look at because nft rules there have changed; undefined: nothing, as none are ours. */
+  rules(path: string): Key | undefined {
+    return this.#objects.get(path)?.get(rules)?.[0]?.look;
+  }
+
   /** The namespace a veth pair of a network leads to. */
   behind(path: string, link: string): string | undefined {
     const entry = this.#objects.get(path)?.get(`links ${link}`)?.[0];
@@ -90,9 +95,14 @@ export class Wanted {
         for (const item of state[noun as News['noun']] as readonly Item[])
           visit(objects, `${noun} ${(name as (item: Item) => string)(item)}`, item);
       }
+      const [table] = state.nft;
+      if (table) visit(objects, rules, table as Item);
     }
   }
 }
+
+/** Of a namespace's rules nothing is told but that they have changed. */
+const rules = 'nft';
 
 /** An event does not say everything, and some of what is wanted is only how an object is born. */
 const unsaid: readonly string[] = ['veth', 'nodad'];

@@ -1,8 +1,8 @@
 import { domain } from '../model/dns.ts';
 import type { Endpoint } from '../model/endpoint.ts';
-import type { NodeId } from '../model/id.ts';
 import type { Ip } from '../model/ip.ts';
 import { familyOf } from '../model/ip.ts';
+import type { Nodes } from '../model/node.ts';
 import type { Service } from '../model/service.ts';
 import { isServing } from '../model/service.ts';
 import type { Question } from './query.ts';
@@ -35,7 +35,9 @@ const tasks = 'tasks';
 
 /** What the registry knows besides this network, and what this node finds. */
 export type Surroundings = {
-  readonly down: ReadonlySet<NodeId>;
+  readonly down: Nodes;
+  /** Whose backends get nothing new: those that are down, and others. */
+  readonly resting: Nodes;
   /** Is that the name of some network? */
   readonly isNetwork: (name: string) => boolean;
 };
@@ -108,7 +110,9 @@ function find(zone: Zone, around: Surroundings, local: readonly string[], type: 
   }
   if (!service) return undefined;
   const ofTasks = local.at(-2) === tasks;
-  const serving = ofTasks ? [...zone.backends(service.id)].filter((each) => isServing(service, each, around.down)) : [];
+  const serving = ofTasks
+    ? [...zone.backends(service.id)].filter((each) => isServing(service, each, around.resting))
+    : [];
   const prefix = local.slice(0, ofTasks ? -2 : -1);
   if (prefix.length === 0) return { data: addressesOf(serving, type) };
   return findPort(service, ofTasks ? serving : undefined, prefix, type, (name) => fullName(zone, name));
@@ -166,9 +170,9 @@ function outside({ network }: Zone): Answer {
   return { kind: network.internal ? 'refused' : 'forward' };
 }
 
-/** Services are there while they are wished for, endpoints when they can be reached. */
+/** Services are there while they are wished for, endpoints when they can be reached, also one that drains as a backend. */
 function isThere(thing: Endpoint | Service, { down }: Surroundings): boolean {
-  return !('node' in thing) || (thing.state === 'ready' && !down.has(thing.node));
+  return !('node' in thing) || (thing.state !== 'starting' && !down.has(thing.node));
 }
 
 function addressesOf(things: readonly (Endpoint | Service)[], asked: number): Data[] {

@@ -2,9 +2,11 @@ import { type FSWatcher, watch } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { downFile, readDown, readStatus, writeStatus } from '../agent/dns-files.ts';
 import { openKernel } from '../kernel/native.ts';
+import { resting } from '../model/node.ts';
+import type { View } from '../model/view.ts';
 import { Feed, viewFile } from './feed.ts';
 import { Forwarder } from './forward.ts';
-import { respond } from './respond.ts';
+import { type Knowledge, respond } from './respond.ts';
 import { Server } from './server.ts';
 import { Upstreams } from './upstreams.ts';
 import { Zones } from './zone.ts';
@@ -26,7 +28,13 @@ const lookMs = 1000;
 const namespaces = '/run/netns';
 
 const kernel = openKernel();
-const knowledge = { zones: new Zones(), down: readDown(runDir) };
+let nodes: View['nodes'] = new Map();
+let down = readDown(runDir);
+const knowledge: Knowledge = {
+  zones: new Zones(),
+  down: { has: (id) => down.has(id) },
+  resting: { has: (id) => resting(nodes, down).has(id) },
+};
 const upstreams = new Upstreams();
 const forwarder = new Forwarder(() => upstreams.servers(server.addresses));
 const server = new Server(
@@ -35,6 +43,7 @@ const server = new Server(
   report,
 );
 const feed = new Feed(stateDir, (view, changes) => {
+  nodes = view.nodes;
   if (changes) knowledge.zones.update(view, changes);
   else knowledge.zones.reset(view);
   server.update(view);
@@ -62,7 +71,7 @@ function lookAround(): void {
 }
 
 function lookDown(): void {
-  knowledge.down = readDown(runDir);
+  down = readDown(runDir);
 }
 
 function report(): void {

@@ -1,5 +1,5 @@
-import type { NetworkId, NodeId } from '../model/id.ts';
-import { answer, soa } from './answer.ts';
+import type { NetworkId } from '../model/id.ts';
+import { answer, type Surroundings, soa } from './answer.ts';
 import type { Reply } from './encoder.ts';
 import { encode, encodeError, longestMessage, roomOf } from './encoder.ts';
 import type { Forwarder, Via } from './forward.ts';
@@ -16,7 +16,7 @@ const notAuthoritative = 20;
 const networkError = 23;
 
 /** Whom to ask, and what is known. */
-export type Knowledge = { readonly zones: Zones; readonly down: ReadonlySet<NodeId> };
+export type Knowledge = Pick<Surroundings, 'down' | 'resting'> & { readonly zones: Zones };
 
 /**
  * The answer to one message from an endpoint of a network; undefined: it deserves none. At once where it is ours to give, so
@@ -26,7 +26,7 @@ export function respond(
   message: Buffer,
   via: Via,
   network: NetworkId,
-  { zones, down }: Knowledge,
+  { zones, down, resting }: Knowledge,
   forwarder: Forwarder,
 ): Buffer | Promise<Buffer> | undefined {
   const query = readQuery(message);
@@ -43,7 +43,7 @@ export function respond(
   // The network has left this node while the question was on its way.
   if (!zone) return say({ rcode: rcodes.SERVFAIL });
   const turn = Math.floor(Math.random() * 0x1_0000_0000);
-  const found = answer(zone, { down, isNetwork: zones.isNetwork }, query.question, turn);
+  const found = answer(zone, { down, resting, isNetwork: zones.isNetwork }, query.question, turn);
   switch (found.kind) {
     case 'records':
       return say({ rcode: rcodes.NOERROR, answers: found.records, additionals: found.additionals ?? [] }, true);

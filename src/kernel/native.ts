@@ -179,11 +179,12 @@ class NativeKernel implements Kernel {
 }
 
 function both(before: Hint, more: Hint): Hint {
-  const { news, expired, mapped, vague } = before;
+  const { news, expired, mapped, ruled, vague } = before;
   return {
     news: [...news, ...more.news],
     expired: [...expired, ...more.expired],
     mapped: [...mapped, ...more.mapped],
+    ruled: [...new Set([...ruled, ...more.ruled])],
     vague: vague || more.vague,
   };
 }

@@ -321,6 +321,8 @@ export type Hint = {
   readonly expired: readonly SaExpire[];
   /** The latest of each SA. */
   readonly mapped: readonly SaMapping[];
+  /** Where links lead to, by linkNetnsid: somebody else changed nft rules there. */
+  readonly ruled: readonly number[];
   readonly vague: boolean;
 };
 

@@ -57,6 +57,11 @@ export type Node = {
   readonly drained?: true | undefined;
 };
 
+/** Nodes whose backends get no new connections: those found dead, and those that a person drained. */
+export const resting = (nodes: ReadonlyMap<NodeId, Node>, down: Nodes): Nodes => ({
+  has: (id) => down.has(id) || nodes.get(id)?.drained === true,
+});
+
 /** What a host tells the others about itself, anew at every start of its agent and whenever it changes. */
 export type Facts = Pick<
   Node,

@@ -4,6 +4,7 @@ import { Drift } from '../../src/agent/drift.ts';
 import { Wanted } from '../../src/agent/wanted.ts';
 import type { Kernel } from '../../src/kernel/kernel.ts';
 import type { Hint, News } from '../../src/kernel/state.ts';
+import { endpointNetns } from '../../src/plan/desired/endpoint.ts';
 import { networkParts } from '../../src/plan/desired/network.ts';
 import { endpointKey } from '../../src/plan/key.ts';
 import { nothing } from '../../src/plan/scope.ts';
@@ -46,18 +47,19 @@ async function setup() {
     () => {},
   );
   drift.watch(path, app.id);
-  const hear = async (...news: News[]) => {
-    tell({ news, expired: [], mapped: [], vague: false });
+  const hint = async (more: Partial<Hint>) => {
+    tell({ news: [], expired: [], mapped: [], ruled: [], vague: false, ...more });
     await settled();
   };
+  const hear = (...news: News[]) => hint({ news });
   await hear();
   return {
     wanted,
     looks,
     state,
+    hint,
     hear,
     drift,
-    vague: async () => tell({ news: [], expired: [], mapped: [], vague: true }),
   };
 }
 
@@ -163,6 +165,25 @@ test('what no event tells, offload, is no reason to look', async () => {
   drift.close();
 });
 
+test('rules in an endpoint’s namespace: one look where some are ours, else none', async () => {
+  const { wanted, looks, hint, hear, drift } = await setup();
+  await hear(link(asWanted));
+  await hint({ ruled: [4] });
+  await hint({ ruled: [5] });
+  assert.deepEqual(looks, [], 'it is no backend');
+  const nft = [{ family: 'inet', name: 'warren_here', text: '' } as const];
+  const key = endpointKey(app.id, here.id);
+  const scope = wanted.get(key) ?? assert.fail();
+  wanted.put(key, { ...scope, wishes: [...scope.wishes, { netns: endpointNetns(here), state: { ...nothing, nft } }] });
+  await hint({ ruled: [4, 5] });
+  assert.deepEqual(looks, [app.id]);
+  wanted.put(key, scope);
+  pass(2000);
+  await hint({ ruled: [4] });
+  assert.deepEqual(looks, [app.id], 'it is one no more');
+  drift.close();
+});
+
 test('while we are changing things nothing is judged, but not for ever', async () => {
   const { looks, state, hear, drift } = await setup();
   state.busy = true;
@@ -175,7 +196,7 @@ test('while we are changing things nothing is judged, but not for ever', async (
 });
 
 test('somebody who breaks things all the time gets one look a second; what nobody can say is looked at', async () => {
-  const { looks, hear, vague, drift } = await setup();
+  const { looks, hint, hear, drift } = await setup();
   for (let i = 0; i < 100; i++) {
     await hear(link({ ...asWanted, mtu: 1300 + i }));
     pass(50);
@@ -183,8 +204,7 @@ test('somebody who breaks things all the time gets one look a second; what nobod
   assert.ok(looks.length >= 4 && looks.length <= 6, `${looks.length} looks in 5 s`);
   pass(2000);
   const before = looks.length;
-  await vague();
-  await settled();
+  await hint({ vague: true });
   assert.equal(looks.length, before + 1);
   drift.close();
 });

@@ -18,12 +18,14 @@ const endpoints = [
   endpoint('w1', ['10.9.0.11', 'fd09::11'], backendOf(web, true, 3)),
   endpoint('w2', ['10.9.0.12', 'fd09::12'], backendOf(web)),
   endpoint('sick', ['10.9.0.13'], backendOf(web, false)),
+  endpoint('rests', ['10.9.0.15'], { node: nodes.drained, ...backendOf(web) }),
   endpoint('away', ['10.9.0.14'], { node: nodes.there, ...backendOf(web) }),
 ];
 const zone = new Zone(networkView(endpoints, [web, idle]));
 const internal = new Zone(networkView(endpoints, [web], network('app', { internal: true })));
 const around = {
   down: new Set([nodes.there]),
+  resting: new Set([nodes.there, nodes.drained]),
   isNetwork: (name: string) => name === 'app' || name === 'other',
 };
 const ask = (name: string, type: keyof typeof types = 'A', turn = 0, where = zone) =>
@@ -63,8 +65,11 @@ describe('names', () => {
     ['nobody.warren', 'A', 'nxdomain warren'],
     // Only who can be reached.
     ['starting', 'A', 'nxdomain .'],
-    ['draining.app', 'A', 'nxdomain app'],
+    // A backend that drains is still an endpoint.
+    ['draining.app', 'A', '10.9.0.5'],
     ['lost.app.warren', 'A', 'nxdomain app.warren'],
+    // A host that was drained has endpoints, but nothing new for its backends.
+    ['rests', 'A', '10.9.0.15'],
     // Another network's, which cannot be.
     ['db.other', 'A', 'nxdomain other'],
     ['db.other.warren', 'A', 'nxdomain warren'],

@@ -8,7 +8,11 @@ import type { NetworkView } from '../../src/model/view.ts';
 
 /** A network as an endpoint of it asks about it: ids are readable, and as long as real ones. */
 const id = <T extends string>(text: string): T => text.padEnd(16, 'a') as T;
-export const nodes = { here: id<NodeId>('nodehere'), there: id<NodeId>('nodethere') } as const;
+export const nodes = {
+  here: id<NodeId>('nodehere'),
+  there: id<NodeId>('nodethere'),
+  drained: id<NodeId>('nodedrained'),
+} as const;
 
 export function network(name: string, more: Partial<Network> = {}): Network {
   return {

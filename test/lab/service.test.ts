@@ -158,12 +158,17 @@ for (const brNetfilter of process.env.WARREN_LONG ? [true, false] : [true]) {
 
     test('a drained host takes no endpoints, and its backends no connections, until it is activated', async () => {
       const { a, b, c } = cluster;
+      const names = async (name: string) =>
+        (await c.guest.ok(`ip netns exec cc dig +short @10.9.0.1 ${name}.app.warren`)).trim().split('\n');
+      assert.equal((await names('tasks.web')).length, 3);
       const node = await c.json<NodeJson>('node drain b');
       assert.equal(node.status, 'drained');
       await serving(a, 'web', 2);
       await serving(c, 'web', 2);
       const { servers, failed } = await askFrom(c, 'cc', service.vips[0] ?? '', 80, 'tcp', 6);
       assert.deepEqual([servers, failed], [{ w1: 3, w2: 3 }, []]);
+      await waitFor(async () => (await names('tasks.web')).length === 2, { what: 'names without host b' });
+      assert.deepEqual(await names('w3'), [endpoints.get('w3')?.addresses[0]], 'it is there all the same');
       await b.guest.ok('ip netns add late');
       const late = await b.warren('attach app --netns late');
       assert.equal(late.code, 4, late.stdout);
@@ -186,6 +191,51 @@ for (const brNetfilter of process.env.WARREN_LONG ? [true, false] : [true]) {
       );
       const { servers, failed } = await askFrom(c, 'cc', service.vips[0] ?? '', 80, 'tcp', 6);
       assert.deepEqual([servers, failed], [{ w1: 2, w2: 2, w3: 2 }, []]);
+    });
+
+    test('somebody flushes the rules in a backend’s namespace: it serves again, without a pass', async () => {
+      const { b, c } = cluster;
+      await b.guest.ok('ip netns exec w3 nft flush ruleset');
+      await waitFor(async () => (await b.guest.ok('ip netns exec w3 nft list ruleset')).includes('redirect'), {
+        what: 'the redirect in w3',
+        timeout: soon(2000),
+      });
+      await serving(c, 'web', 3);
+      const { servers, failed } = await askFrom(c, 'cc', service.vips[0] ?? '', 80, 'tcp', 6);
+      assert.deepEqual([servers, failed], [{ w1: 2, w2: 2, w3: 2 }, []]);
+    });
+
+    test('a backend of services on two networks: each has its own port of it, and leaves it alone', async () => {
+      const { a, b, c } = cluster;
+      await a.json('network create db --subnet 10.32.0.0/16');
+      const { vips } = await a.json<ServiceJson>('service create sql --network db --port 80:9090 --scheduler rr');
+      await c.attach('db', 'cdb');
+      const server = await serve(b, 'w3', 9090);
+      await b.json('attach db --netns w3 --service sql --no-default-route');
+      await serving(c, 'sql', 1);
+      const ask = (netns: string, vip = '', count = 3) => askFrom(c, netns, vip, 80, 'tcp', count);
+      assert.deepEqual((await ask('cdb', vips[0])).servers, { w3: 3 });
+      assert.deepEqual((await ask('cc', service.vips[0])).servers, { w1: 1, w2: 1, w3: 1 });
+      assert.deepEqual((await ask('cdb', service.vips[0])).failed.length, 3, 'a network reaches no other’s service');
+      server.kill('SIGKILL');
+      await serving(c, 'sql', 0);
+      assert.deepEqual((await ask('cc', service.vips[0])).servers, { w1: 1, w2: 1, w3: 1 }, 'the other goes on');
+      await b.json('detach db --netns w3');
+      assert.deepEqual((await ask('cc', service.vips[0], 6)).servers, { w1: 2, w2: 2, w3: 2 });
+      await c.json('detach db --netns cdb');
+      await a.json('network rm db --force');
+    });
+
+    test('a backend whose table of connections is full is a warning', async () => {
+      const { b } = cluster;
+      const read = async (what: string) =>
+        (await b.guest.ok(`ip netns exec w3 cat /proc/sys/net/netfilter/nf_conntrack_${what}`)).trim();
+      const most = await read('max');
+      const warnings = async () => (await b.status()).warnings;
+      assert.deepEqual(await warnings(), []);
+      await b.guest.ok(`sysctl -qw net.netfilter.nf_conntrack_max=${Math.max(1, Number(await read('count')))}`);
+      assert.match((await warnings()).join(), /endpoint "w3".*connections tracked.*nf_conntrack_max=/);
+      await b.guest.ok(`sysctl -qw net.netfilter.nf_conntrack_max=${most}`);
     });
 
     test('agents are killed and come back: nothing is lost', async () => {

@@ -126,12 +126,14 @@ kernelTest('news tell what an object is now, in the namespaces links lead to as 
   const [ns, container] = [await netns(), await netns()];
   await kernel.apply(ns, [{ op: 'link.add', link: { name: 'br0', kind: 'bridge', up: true } }]);
   const news: News[] = [];
+  const ruled = new Set<number>();
   const abort = new AbortController();
   const done = (async () => {
-    const nouns: Noun[] = ['links', 'addrs', 'routes', 'neighs', 'fdb'];
+    const nouns: Noun[] = ['links', 'addrs', 'routes', 'neighs', 'fdb', 'nft'];
     for await (const hint of kernel.watch(ns, nouns, abort.signal)) {
       assert.equal(hint.vague, false);
       news.push(...hint.news);
+      for (const nsid of hint.ruled) ruled.add(nsid);
     }
   })();
   const told = (which: (each: News) => boolean) => eventually(() => assert.ok(news.some(which), JSON.stringify(news)));
@@ -150,6 +152,7 @@ kernelTest('news tell what an object is now, in the namespaces links lead to as 
   const nsid = news.find(({ noun, item }) => noun === 'links' && 'kind' in item && item.name === 'w1')?.item;
   const there = nsid && 'linkNetnsid' in nsid ? nsid.linkNetnsid : assert.fail('no link-netnsid');
   await kernel.apply(container, [
+    { op: 'nft.set', table: { family: 'inet', name: 'warren', text: '' } },
     { op: 'link.set', link: { name: 'eth0', up: true } },
     { op: 'addr.set', addr: { dev: 'eth0', address: '10.9.0.7/16' } },
     { op: 'route.set', route: { dst: '10.8.0.0/16', dev: 'eth0', protocol: 119 } },
@@ -160,6 +163,9 @@ kernelTest('news tell what an object is now, in the namespaces links lead to as 
   await told((each) => inside('addrs', false)(each) && 'address' in each.item && each.item.address === '10.9.0.7/16');
   await told((each) => inside('routes', false)(each) && 'dst' in each.item && each.item.dst === '10.8.0.0/16');
   await told(inside('addrs', true));
+  assert.deepEqual([...ruled], [], 'our own rules');
+  execFileSync('ip', ['netns', 'exec', nameOf(container), 'nft', 'flush', 'ruleset']);
+  await eventually(() => assert.deepEqual([...ruled], [there]));
   await kernel.apply(ns, [
     { op: 'link.set', link: { name: 'w1', up: false } },
     { op: 'link.set', link: { name: 'w1' }, rename: 'w2' },
