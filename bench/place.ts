@@ -163,8 +163,10 @@ export async function build(): Promise<Place> {
     stop: async () => {
       await a.stopAgent();
       await b.stopAgent();
-      // This namespace lives on, and a vxlan device keeps its vni in it for as long as there is one.
-      sh('for name in $(ls /run/netns); do ip -n $name link del vx0 2>/dev/null || true; ip netns del $name; done');
+      // This namespace lives on, and the kernel ends others in its own time: what is in the way of the next goes now.
+      sh(
+        'for name in $(ls /run/netns); do for link in vx0 up0; do ip -n $name link del $link 2>/dev/null || true; done; ip netns del $name; done; ip link del eth0',
+      );
       other.kill('SIGKILL');
       store.kill('SIGKILL');
     },

@@ -1,7 +1,7 @@
 import type { Op } from '../kernel/op.ts';
 import type { IpvsDest, IpvsKey, Link, Netns, NetnsState, NftTableId, PolicyId, Sysctl } from '../kernel/state.ts';
 import { host } from '../kernel/state.ts';
-import { bornVxlan, isHostEnd, isOurs, leaving, placeOf, vxlan } from './names.ts';
+import { bornVxlan, isHostEnd, isOurs, leaving, placeOf, uplink, vxlan } from './names.ts';
 import { nameOf } from './news.ts';
 import { diffTable } from './nft.ts';
 import type { Scope, Step } from './scope.ts';
@@ -18,8 +18,10 @@ export function diff(want: Scope, have: Scope): Step[] {
   }
   for (const name of have.namespaces) {
     if (want.namespaces.includes(name)) continue;
-    // The kernel ends a namespace later, in its own time; until then its vxlan keeps the vni on this host.
-    steps.push({ netns: { path: `/run/netns/${name}` }, op: { op: 'link.del', name: vxlan } });
+    // The kernel ends a namespace later, in its own time; until then its vxlan keeps the vni on this host, and its uplink
+    // the name of the host's end.
+    for (const link of [vxlan, uplink])
+      steps.push({ netns: { path: `/run/netns/${name}` }, op: { op: 'link.del', name: link } });
     steps.push({ netns: host, op: { op: 'netns.del', name } });
   }
   const found = new Map(have.wishes.map((wish) => [wish.netns.path, wish.state]));
