@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import * as z from 'zod';
 import { espPort } from '../keys/encap.ts';
 import { WarrenError } from '../model/error.ts';
@@ -91,6 +92,7 @@ export class Admission {
       ...{ cluster: this.#config.cluster, role, ca: this.#ca.certificate, certificate, store },
       statement: certifyIdentity(this.#ca, node, identity),
       storeUsers: this.#config.storeUsers,
+      ...this.#storeCa(),
       ...(role === 'manager' && { caKey: this.#ca.key }),
     };
   }
@@ -101,6 +103,11 @@ export class Admission {
     const password = randomBytes(24).toString('base64url');
     const user = await this.#store.userGrant(node, role, password);
     return store.replace(/\/\/[^@]*@/, `//${user}:${password}@`);
+  }
+
+  #storeCa(): Pick<Joined, 'storeCa'> {
+    const { storeTls, storeUsers } = this.#config;
+    return storeUsers || !storeTls?.ca ? {} : { storeCa: readFileSync(storeTls.ca, 'utf8') };
   }
 
   async #renew(body: unknown): Promise<Renewed> {

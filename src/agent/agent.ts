@@ -42,6 +42,7 @@ import { Serial } from './serial.ts';
 import { ApiServer, type Method } from './server.ts';
 import { openStoreOf } from './store-tls.ts';
 import { HostSysctls } from './sysctls.ts';
+import { Upgrade } from './upgrade.ts';
 import { ViewFile } from './view-file.ts';
 import { Wanted } from './wanted.ts';
 
@@ -66,6 +67,7 @@ export class Agent {
   readonly dns: Dns;
   readonly office: Office;
   readonly here: Self;
+  readonly upgrade: Upgrade;
   readonly startedAt = new Date().toISOString();
   /** What the last passes did, for `status`. */
   readonly passes: { lastAt: string | null; ok: boolean; driftFixed: number; lastError: string | null } = {
@@ -133,6 +135,10 @@ export class Agent {
       ...{ kernel: this.kernel, store: this.store, mirror: this.mirror, encryption: this.encryption },
       ...{ config, configPath: paths.config, log, moved: (place) => this.office.moved(place) },
     });
+    this.upgrade = new Upgrade({
+      ...{ store: this.store, mirror: this.mirror, log, role: config.role },
+      regrant: () => this.office.regrant(),
+    });
     this.dropWatch = new DropWatch(this.kernel, () => this.#encryptedHere(), log);
     this.#backends = new Backends(this.kernel, this.store, this.mirror, log, () => this.self);
     this.deps = {
@@ -199,6 +205,7 @@ export class Agent {
   /** For `sync --once`: joins, and makes one whole pass over everything. */
   async runOnce(): Promise<void> {
     await this.#prepare();
+    await this.office.prepare(this.here.place);
     this.dns.want();
     await this.#takeOver();
     await this.passAll();
@@ -293,8 +300,10 @@ export class Agent {
       askedByNobody(() => {
         this.#resolvConf.changed(this.view, change);
         this.#changes.heard(change);
+        if (change.scope === 'registry') void this.upgrade.look();
       }),
     );
+    void this.upgrade.look();
     this.recovery.watch(() => this.#removed());
     this.#drift.watch('', 'node');
     this.#balance = new BalanceWatch(

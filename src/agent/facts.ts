@@ -6,6 +6,7 @@ import type { Cidr } from '../model/ip.ts';
 import { overlaps, parseCidr } from '../model/ip.ts';
 import type { Facts } from '../model/node.ts';
 import { protocol } from '../plan/names.ts';
+import { schema } from '../store/keys.ts';
 import type { Place } from './place.ts';
 import { candidates } from './place.ts';
 import { version } from './version.ts';
@@ -27,7 +28,8 @@ export async function gatherFacts(kernel: Kernel, { underlay, local }: Place): P
     .flatMap(({ dst }) => parseCidr(dst) ?? [])
     .filter((dst) => !dst.endsWith('/0') && !everywhere.some((prefix) => overlaps(prefix, dst)));
   const behind = local === underlay ? undefined : local;
-  const facts = { underlay, local: behind, underlayMtu: link.mtu, routes: [...new Set(reached)].sort(), version };
+  const routesTo = [...new Set(reached)].sort();
+  const facts = { underlay, local: behind, underlayMtu: link.mtu, routes: routesTo, version, layout: schema.registry };
   return { facts, dev };
 }
 

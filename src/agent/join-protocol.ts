@@ -12,7 +12,7 @@ import { statementLength } from '../pki/statement.ts';
  *   POST /v1/join    JoinRequest  → Joined
  *   POST /v1/renew   RenewRequest → Renewed
  *   POST /v1/leave   LeaveRequest → {}, when the host has no user of the store any more
- * Refused: status 400 (malformed) or 403, and an error as on the agent's socket.
+ * What an answer has besides, a later version has added. Refused: status 400 (malformed) or 403, and an error as on the agent's socket.
  */
 export const joinPort = 7650;
 export const bodyLimit = 64 * 1024;
@@ -36,8 +36,8 @@ export type JoinRequest = z.output<typeof joinRequest>;
 /** A token is looked at, and not used up. */
 export const portsRequest = z.strictObject({ token: z.string().max(256) });
 /** `ports`: of UDP, that data comes to besides ESP by itself. */
-export const ports = z.strictObject({
-  cluster: z.strictObject({
+export const ports = z.object({
+  cluster: z.object({
     name: z.string(),
     underlayFamily: z.union([z.literal(4), z.literal(6)]),
     dataPort: z.int().min(1).max(65535),
@@ -51,9 +51,9 @@ export const reachRequest = z.strictObject({
   address: z.union([z.ipv4(), z.ipv6()]),
   word: z.string().regex(/^[0-9a-f]{32}$/),
 });
-export const reached = z.strictObject({});
+export const reached = z.object({});
 
-export const joined = z.strictObject({
+export const joined = z.object({
   cluster: z.string(),
   role: z.enum(roles),
   ca: pem,
@@ -65,6 +65,8 @@ export const joined = z.strictObject({
   /** With this node's own user, where the store is the cluster's own. */
   store: z.string(),
   storeUsers: z.boolean(),
+  /** Whom to believe that it is the store, where that is a CA of its owner's. */
+  storeCa: pem.optional(),
 });
 export type Joined = z.output<typeof joined>;
 
@@ -77,8 +79,8 @@ export const renewRequest = z.strictObject({
   addresses: z.array(z.union([z.ipv4(), z.ipv6()])).max(8),
 });
 export type RenewRequest = z.output<typeof renewRequest>;
-export const renewed = z.strictObject({ certificate: pem, statement });
+export const renewed = z.object({ certificate: pem, statement });
 export type Renewed = z.output<typeof renewed>;
 
 export const leaveRequest = z.strictObject(proof);
-export const left = z.strictObject({});
+export const left = z.object({});

@@ -70,7 +70,7 @@ export async function joinHost(
         invited: true,
       },
       ...{ cluster: told.cluster, role: told.role, storeUsers: told.storeUsers, managed: false },
-      storeTls: told.storeUsers ? tlsOf(pki) : options.storeTls,
+      storeTls: told.storeUsers ? tlsOf(pki) : (options.storeTls ?? (told.storeCa ? { ca: pki.storeCa } : undefined)),
     });
     return { ...result, silent };
   } catch (error) {

@@ -1,13 +1,14 @@
 import { existsSync } from 'node:fs';
 import { WarrenError } from '../model/error.ts';
 import type { NodeId } from '../model/id.ts';
+import type { Node } from '../model/node.ts';
 import type { View } from '../model/view.ts';
 import type { Store } from '../store/store.ts';
 import { Admission } from './admission.ts';
 import type { Config, Paths } from './config.ts';
 import { JoinApi } from './join-api.ts';
 import type { Log } from './log.ts';
-import { watchManagedStore } from './managed-store.ts';
+import { ensureManagedStore, watchManagedStore } from './managed-store.ts';
 import { pkiPaths, readCa } from './pki-files.ts';
 import type { Place } from './place.ts';
 import { Renewal } from './renewal.ts';
@@ -23,6 +24,8 @@ export class Office {
   readonly #config: Config;
   readonly #store: Store;
   readonly #log: Log;
+  readonly #paths: Paths;
+  readonly #nodes: () => Iterable<Node>;
   readonly #renewal: Renewal | undefined;
   readonly #admission: Admission | undefined;
   readonly #unwatchStore: (() => void) | undefined;
@@ -38,16 +41,12 @@ export class Office {
     this.#config = config;
     this.#store = store;
     this.#log = log;
+    this.#paths = paths;
+    this.#nodes = () => view()?.nodes.values() ?? [];
     const ca = config.role === 'manager' ? readCa(this.#pki) : undefined;
     if (config.managedStore) this.#unwatchStore = watchManagedStore(paths, log);
     if (existsSync(this.#pki.certificate))
-      this.#renewal = new Renewal(
-        paths.stateDir,
-        config,
-        () => view()?.nodes.values() ?? [],
-        () => this.#renewed(),
-        log,
-      );
+      this.#renewal = new Renewal(paths.stateDir, config, this.#nodes, () => this.#renewed(), log);
     if (ca) this.#admission = new Admission(ca, store, config, () => known(view()), log);
   }
 
@@ -57,6 +56,12 @@ export class Office {
     const renewing = this.#renewal?.look(place);
     if (this.#renewal?.expired) await renewing;
     await this.#listen();
+  }
+
+  /** What one pass without a daemon needs: a certificate that counts, and the cluster's store where that is here. */
+  async prepare(place: Place): Promise<void> {
+    await this.#renewal?.look(place);
+    if (this.#config.managedStore) await ensureManagedStore(this.#paths);
   }
 
   /** This host has another address. Before it is open that changes nothing. */
@@ -83,6 +88,13 @@ export class Office {
       'this host has not the key of the cluster’s CA: only managers make join tokens',
       'ask one: warren node ls shows them',
     );
+  }
+
+  /** Users of the store, made by an older version, may do what this one's may. */
+  async regrant(): Promise<void> {
+    if (!this.#config.storeUsers || this.#config.role !== 'manager') return;
+    const workers = [...this.#nodes()].filter(({ role }) => role === 'worker');
+    await this.#store.usersRegrant(workers.map(({ id }) => id));
   }
 
   /** A host that was removed may use the store no more. */

@@ -8,15 +8,19 @@ import { writePrivate } from './private-file.ts';
  * STATE-DIR/pki/
  *   ca.crt  node.crt  node.key     every host that joined, or made the cluster
  *   node.identity                  what the CA says of this host's identity (pki/statement.ts)
+ *   store-ca.crt                   whose certificate a store of the user's own has, where the cluster's CA is another
  *   ca.key                         managers only: whoever has it says who is in the cluster
  */
-export type PkiPaths = Record<'folder' | 'caCertificate' | 'caKey' | 'certificate' | 'key' | 'statement', string>;
+export type PkiPaths = Record<
+  'folder' | 'caCertificate' | 'caKey' | 'storeCa' | 'certificate' | 'key' | 'statement',
+  string
+>;
 
 export function pkiPaths(stateDir: string): PkiPaths {
   const folder = join(stateDir, 'pki');
   const at = (name: string) => join(folder, name);
   return {
-    ...{ folder, caCertificate: at('ca.crt'), caKey: at('ca.key') },
+    ...{ folder, caCertificate: at('ca.crt'), caKey: at('ca.key'), storeCa: at('store-ca.crt') },
     ...{ certificate: at('node.crt'), key: at('node.key'), statement: at('node.identity') },
   };
 }
@@ -49,10 +53,14 @@ export async function makePki(
 /** What a joining host was given. */
 export function writePki(
   paths: PkiPaths,
-  given: { ca: string; caKey?: string | undefined; certificate: string; key: string; statement: string },
+  given: Record<'ca' | 'certificate' | 'key' | 'statement', string> & {
+    caKey?: string | undefined;
+    storeCa?: string | undefined;
+  },
 ): void {
   writePrivate(paths.caCertificate, given.ca);
   if (given.caKey !== undefined) writePrivate(paths.caKey, given.caKey);
+  if (given.storeCa !== undefined) writePrivate(paths.storeCa, given.storeCa);
   writePrivate(paths.key, given.key);
   writePrivate(paths.certificate, given.certificate);
   writePrivate(paths.statement, given.statement);

@@ -5,6 +5,7 @@ import { warningOf } from './drops.ts';
 import { featuresOf } from './features.ts';
 import { pairReports } from './pair-report.ts';
 import { trackingWarnings } from './tracking.ts';
+import { upgradeWarnings } from './upgrade.ts';
 import { version } from './version.ts';
 
 /** What `warren status` shows: this host, its store, its last pass, what its kernel can do. */
@@ -27,6 +28,7 @@ export async function status(agent: Agent) {
       connected: store.connected,
       revision: view?.revision.n ?? null,
       lagMs: store.lagMs ?? null,
+      layout: view?.cluster.layout ?? null,
       memory: memory ? { used: memory.used, limit: memory.most || null } : null,
       synced: agent.synced,
       frozen: mirror.frozen,
@@ -54,6 +56,7 @@ export async function status(agent: Agent) {
     kernel: { features: await featuresOf(agent.kernel) },
     warnings: [
       ...(here.trouble ? [here.trouble] : []),
+      ...upgradeWarnings(agent.upgrade.behind),
       ...dropWatch.drops.map(warningOf),
       ...(await trackingWarnings(agent.kernel, local)),
       ...(memory ? memoryWarnings(memory) : []),

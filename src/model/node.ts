@@ -11,6 +11,8 @@ export type Cluster = {
   /** VXLAN UDP port of encrypted networks; plain ones use the next. */
   readonly dataPort: number;
   readonly underlayFamily: Family;
+  /** Of the store's registry (store/keys.ts); absent: 1. */
+  readonly layout?: number;
   /** Of what there may be so many in the cluster; of others, any number. */
   readonly limits?: Limits;
 };
@@ -52,6 +54,8 @@ export type Node = {
   /** Raised by every agent start; scripts refuse an older one. */
   readonly epoch: number;
   readonly version: string;
+  /** The newest layout of the registry that its agent knows; absent: 1. */
+  readonly layout?: number | undefined;
   readonly joinedAt: string;
   /** It takes no new work: no endpoints, and its backends no connections. */
   readonly drained?: true | undefined;
@@ -65,7 +69,16 @@ export const resting = (nodes: ReadonlyMap<NodeId, Node>, down: Nodes): Nodes =>
 /** What a host tells the others about itself, anew at every start of its agent and whenever it changes. */
 export type Facts = Pick<
   Node,
-  'underlay' | 'local' | 'underlayMtu' | 'routes' | 'version' | 'identity' | 'statement' | 'encryption' | 'encap'
+  | 'underlay'
+  | 'local'
+  | 'underlayMtu'
+  | 'routes'
+  | 'version'
+  | 'layout'
+  | 'identity'
+  | 'statement'
+  | 'encryption'
+  | 'encap'
 >;
 
 /** What this host's packets to others come from, and theirs arrive at. */

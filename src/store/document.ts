@@ -13,7 +13,8 @@ import type { ServiceWish } from './store.ts';
  *   node      id name role / facts / joinedAt / index epoch
  * We write what a wish says, scripts write what they decide, each on lines of its own. JSON text never contains a raw
  * line end, so a script finds and replaces a line without decoding and encoding the rest, which cjson would damage
- * (empty lists become {}, members it does not know of are kept by luck only).
+ * (empty lists become {}, members it does not know of are kept by luck only). Lines that a later version adds, before the last
+ * one, stay through all that this version does.
  */
 
 /** `{a: 1, b: 2}` → `"a":1,"b":2`; undefined members are left out. */
@@ -37,12 +38,13 @@ export function factsLine({
   underlayMtu,
   routes,
   version,
+  layout,
   identity,
   statement,
   encryption,
   encap,
 }: Facts): string {
-  return members({ underlay, local, underlayMtu, routes, version, identity, statement, encryption, encap });
+  return members({ underlay, local, underlayMtu, routes, version, layout, identity, statement, encryption, encap });
 }
 
 /** A service's lines but the last, its virtual IPs. */

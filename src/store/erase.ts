@@ -14,5 +14,5 @@ export async function clusterErase(session: Session, also: readonly NetworkId[])
   );
   for (const id of new Set([...known.flat(), ...also] as NetworkId[]))
     await session.read('erase-network-18', Object.values(session.network(id)));
-  await session.read('erase-registry-14', [meta, nodes, announcements('' as NodeId), ...Object.values(rest)]);
+  await session.read('erase-registry-15', [meta, nodes, announcements('' as NodeId), ...Object.values(rest)]);
 }

@@ -13,8 +13,14 @@ import type { NetworkId, NodeId } from '../model/id.ts';
  *                    restored: a backup has said who was there
  */
 
-/** Layout of keys and documents; scripts refuse another one (store_schema). */
-export const schema = '1';
+/**
+ * Newest layout of keys and documents that this version knows. Scripts refuse a newer one (store_schema), and write an older
+ * one as it is: agents of several versions live side by side, and who knows more raises it when nobody is left who does not
+ * (upgrade-registry). A document's new line needs no new layout (document.ts).
+ *
+ *   registry 2   + seen: what a renewed lease costs grew with the square of the nodes
+ */
+export const schema = { registry: 2, network: 1 } as const;
 
 export type RegistryKeys = ReturnType<typeof registryKeys>;
 export type NetworkKeys = ReturnType<typeof networkKeys>;
@@ -32,6 +38,8 @@ export function registryKeys(cluster: string) {
     nodeIndexes: key('node-indexes'),
     /** hash id -> `EPOCH EXPIRES SEEN BOOT` (milliseconds of the store's clock; the boot of the host that holds it) */
     leases: key('leases'),
+    /** sorted set of all nodes by the millisecond at which their lease was last renewed; 0: never */
+    seen: key('seen'),
     /** hash sender -> announcement: what the others have announced to that node */
     announcements: (to: NodeId) => key(`keys:${to}`),
     /** hash id -> document */

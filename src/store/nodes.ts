@@ -13,9 +13,9 @@ import type { Lease, NodeWish, Store } from './store.ts';
 /** Indexes are 14 bits on the wire; 0 is nobody. */
 export const lastIndex = 16383;
 
-/** `clusterId name incarnation ula dataPort underlayFamily limits`, as the scripts give them. */
+/** `clusterId name incarnation ula dataPort underlayFamily limits schema`, as the scripts give them. */
 export function parseCluster(fields: readonly (string | null | undefined)[]): Cluster {
-  const [id, name, incarnation, ula, dataPort, underlayFamily, limits] = fields;
+  const [id, name, incarnation, ula, dataPort, underlayFamily, limits, layout] = fields;
   if (!id || !name || !incarnation || !ula) throw new WarrenError('store_schema', 'the store holds half a cluster');
   return {
     id: id as ClusterId,
@@ -24,6 +24,7 @@ export function parseCluster(fields: readonly (string | null | undefined)[]): Cl
     ula: ula as Cidr,
     dataPort: Number(dataPort),
     underlayFamily: underlayFamily === '6' ? 6 : 4,
+    layout: Number(layout),
     ...(limits && { limits: JSON.parse(limits) as Limits }),
   };
 }
@@ -43,21 +44,34 @@ export async function clusterInit(
 }
 
 export async function cluster(session: Session): Promise<Cluster | undefined> {
-  const names = ['schema', 'clusterId', 'name', 'incarnation', 'ula', 'dataPort', 'underlayFamily', 'limits'];
-  const [found, ...fields] = await session.connection.use((client) => client.hmget(session.registry.meta, ...names));
-  if (!found) return undefined;
-  if (found !== schema) session.refuse('store_schema', found);
+  const names = ['clusterId', 'name', 'incarnation', 'ula', 'dataPort', 'underlayFamily', 'limits', 'schema'];
+  const fields = await session.connection.use((client) => client.hmget(session.registry.meta, ...names));
+  const layout = fields.at(-1);
+  if (!layout) return undefined;
+  if (Number(layout) > schema.registry) session.refuse('store_schema', layout);
   const known = parseCluster(fields);
   session.remember(known);
   return known;
 }
 
+/** Nodes whose agents do not know our layout yet; none: the store has it now. */
+export async function registryUpgrade(session: Session): Promise<readonly NodeId[]> {
+  const { meta, changes, nodes, leases, seen } = session.registry;
+  const reply = session.present(
+    await session.change('upgrade-registry-5', '', [meta, changes, nodes, leases, seen], []),
+  );
+  const [status, behind] = reply as unknown as [string, NodeId[]];
+  if (status === 'behind') return behind;
+  if (status !== 'ok') throw unexpected(status);
+  return [];
+}
+
 export async function nodeRegister(session: Session, wish: NodeWish): Promise<Node> {
-  const { meta, changes, nodes, nodeNames, nodeIndexes, removed } = session.registry;
+  const { meta, changes, nodes, nodeNames, nodeIndexes, removed, seen } = session.registry;
   const { who, facts, joined } = nodeLines(wish);
   const args = [wish.id, wish.name, who, facts, joined, lastIndex];
-  const keys = [meta, changes, nodes, nodeNames, nodeIndexes, removed];
-  const [status, detail] = session.present(await session.change('register-node-6', '', keys, args));
+  const keys = [meta, changes, nodes, nodeNames, nodeIndexes, removed, seen];
+  const [status, detail] = session.present(await session.change('register-node-7', '', keys, args));
   switch (status) {
     case 'ok':
       return parseDocument('node', detail);
@@ -74,18 +88,28 @@ export async function nodeRegister(session: Session, wish: NodeWish): Promise<No
 }
 
 export async function nodeRemove(session: Session, id: NodeId): Promise<boolean> {
-  const { meta, changes, nodes, nodeNames, nodeIndexes, leases, removed: tombs, announcements } = session.registry;
-  const keys = [meta, changes, nodes, nodeNames, nodeIndexes, leases, tombs, announcements(id)];
-  const [status, removed] = session.present(await session.change('remove-node-8', '', keys, [id]));
+  const {
+    meta,
+    changes,
+    nodes,
+    nodeNames,
+    nodeIndexes,
+    leases,
+    seen,
+    removed: tombs,
+    announcements,
+  } = session.registry;
+  const keys = [meta, changes, nodes, nodeNames, nodeIndexes, leases, seen, tombs, announcements(id)];
+  const [status, removed] = session.present(await session.change('remove-node-9', '', keys, [id]));
   if (status !== 'ok') throw unexpected(status);
   return removed === '1';
 }
 
 export async function nodeStart(session: Session, id: NodeId, facts: Facts, leaseMs: number, boot = ''): Promise<Node> {
-  const { meta, changes, nodes, leases } = session.registry;
+  const { meta, changes, nodes, leases, seen } = session.registry;
   const args = [id, factsLine(facts), leaseMs, boot];
   const [status, detail] = session.present(
-    await session.change('start-node-4', '', [meta, changes, nodes, leases], args),
+    await session.change('start-node-5', '', [meta, changes, nodes, leases, seen], args),
   );
   if (status === 'ok') return parseDocument('node', detail);
   if (status === 'identity_in_use')
@@ -122,8 +146,8 @@ export async function nodeRenew(
   leaseMs: number,
   quietMs = leaseMs,
 ): Promise<ReadonlyMap<NodeId, number>> {
-  const { meta, nodes, leases } = session.registry;
-  const reply = await session.guarded('renew-node-3', [meta, nodes, leases], [id, epoch, leaseMs, quietMs]);
+  const { meta, nodes, leases, seen } = session.registry;
+  const reply = await session.guarded('renew-node-4', [meta, nodes, leases, seen], [id, epoch, leaseMs, quietMs]);
   const [status, detail] = session.present(reply);
   if (status === 'ok') return agesOf((reply as unknown as ['ok', string[]])[1]);
   if (status === 'stale_epoch') throw staleEpoch(epoch, detail);

@@ -92,6 +92,10 @@ class RedisStore implements Store {
     return nodes.cluster(this.#session);
   }
 
+  registryUpgrade() {
+    return nodes.registryUpgrade(this.#session);
+  }
+
   clusterLimit(patch: LimitsPatch) {
     return limits.clusterLimit(this.#session, patch);
   }
@@ -150,6 +154,10 @@ class RedisStore implements Store {
 
   tlsReload(certificate: string, key: string) {
     return users.tlsReload(this.#session, certificate, key);
+  }
+
+  usersRegrant(workers: readonly NodeId[]) {
+    return users.usersRegrant(this.#session, workers);
   }
 
   userRevoke(node: NodeId) {

@@ -128,6 +128,8 @@ export class Replica {
           this.#setNetwork(change.id, change.value);
         } else if (change.kind === 'limits' && this.#cluster) {
           this.#cluster = { ...this.#cluster, limits: change.value };
+        } else if (change.kind === 'layout' && this.#cluster) {
+          this.#cluster = { ...this.#cluster, layout: change.value };
         }
         told.push({ scope: 'registry', change, ...(previous ? { previous } : {}) });
       }

@@ -24,8 +24,8 @@ export async function registryRestore(
   self: NodeId,
 ): ReturnType<Store['registryRestore']> {
   const { meta, changes, nodes: nodeKey, nodeNames, nodeIndexes, networks: networkKey } = session.registry;
-  const { networkNames, vnis, prefixes, prefixIndex, removed } = session.registry;
-  const { id, name, ula, dataPort, underlayFamily, limits } = cluster;
+  const { networkNames, vnis, prefixes, prefixIndex, removed, seen } = session.registry;
+  const { id, name, ula, dataPort, underlayFamily, limits, layout = 1 } = cluster;
   const fields = { clusterId: id, name, ula, dataPort: `${dataPort}`, underlayFamily: `${underlayFamily}` };
   const all = { ...fields, ...(limits && { limits: JSON.stringify(limits) }) };
   const offer = {
@@ -41,14 +41,14 @@ export async function registryRestore(
     })),
   };
   const reply = await session.read(
-    'restore-registry-11',
+    'restore-registry-12',
     [
       ...[meta, changes, nodeKey, nodeNames, nodeIndexes, networkKey, networkNames],
-      ...[vnis, prefixes, prefixIndex, removed],
+      ...[vnis, prefixes, prefixIndex, removed, seen],
     ],
     [
-      ...[session.channel, session.origin('restore-registry-11', ''), self, incarnation(), ...known(revision)],
-      ...[firstVni, lastIndex, JSON.stringify(offer)],
+      ...[session.channel, session.origin('restore-registry-12', ''), self, incarnation(), ...known(revision)],
+      ...[firstVni, lastIndex, JSON.stringify(offer), layout],
     ],
   );
   const [status, made] = reply;

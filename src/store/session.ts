@@ -55,12 +55,12 @@ export class Session {
 
   /** A script that only reads. */
   async read(script: Script, keys: readonly string[], args: Args = []): Promise<Reply> {
-    return this.#checked(await this.connection.script(script, keys, [schema, ...args]));
+    return this.#checked(await this.connection.script(script, keys, [this.#schema(keys), ...args]));
   }
 
   /** A script that reads and compares the registry's incarnation, but changes no document. */
   async guarded(script: Script, keys: readonly string[], args: Args = []): Promise<Reply> {
-    return this.#checked(await this.connection.script(script, keys, [schema, this.#root ?? '', ...args]));
+    return this.#checked(await this.connection.script(script, keys, [this.#schema(keys), this.#root ?? '', ...args]));
   }
 
   /** A script that changes the scope's documents: it raises the revision and wakes the others. */
@@ -81,6 +81,10 @@ export class Session {
   present(reply: Reply): Reply {
     if (reply[0] === 'absent') this.refuse(this.#root === undefined ? 'absent' : 'store_lost_writes');
     return reply;
+  }
+
+  #schema([meta]: readonly string[]): number {
+    return meta === this.registry.meta ? schema.registry : schema.network;
   }
 
   #checked(reply: Reply): Reply {

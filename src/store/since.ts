@@ -85,6 +85,7 @@ function parse<Snapshot>(raw: Raw, whole: (parts: string[][]) => Snapshot): Delt
 /** Of other kinds there is nothing to know: tokens, and what a later version may add. */
 function parseChange(kind: unknown, id: string, text: string): Change[] {
   if (kind === 'asserted') return [{ kind, id: id as NodeId }];
+  if (kind === 'layout') return [{ kind, id: id as ClusterId, value: Number(text) }];
   if (kind === 'limits') return [{ kind, id: id as ClusterId, value: JSON.parse(text) as Limits }];
   if (kind !== 'node' && kind !== 'network' && kind !== 'endpoint' && kind !== 'service') return [];
   return [{ kind, id, value: text === '' ? undefined : parseDocument(kind, text) } as Change];

@@ -62,6 +62,7 @@ export type Change =
   | { kind: 'endpoint'; id: EndpointId; value: Endpoint | undefined }
   | { kind: 'service'; id: ServiceId; value: Service | undefined }
   | { kind: 'limits'; id: ClusterId; value: Limits }
+  | { kind: 'layout'; id: ClusterId; value: number }
   /** A node has told what it holds in this network since the store lost writes. */
   | { kind: 'asserted'; id: NodeId };
 
@@ -171,6 +172,8 @@ export interface Store {
     underlayFamily: 4 | 6;
   }): Promise<{ cluster: Cluster; created: boolean }>;
   cluster(): Promise<Cluster | undefined>;
+  /** Brings the registry to our layout; the answer is whose agents do not know it yet, and then nothing has changed. */
+  registryUpgrade(): Promise<readonly NodeId[]>;
   /** null: any number; what is not named stays. The answer is all of them. */
   clusterLimit(patch: LimitsPatch): Promise<Limits>;
   /** All of it but its join tokens; of these networks also that they were removed. */
@@ -205,6 +208,8 @@ export interface Store {
   userGrant(node: NodeId, role: Role, password: string): Promise<string>;
   /** Its connections end at once. */
   userRevoke(node: NodeId): Promise<void>;
+  /** Users that an older version gave to workers may do what ours may. */
+  usersRegrant(workers: readonly NodeId[]): Promise<void>;
   /** A store of our own, with a new certificate in these files. */
   tlsReload(certificate: string, key: string): Promise<void>;
 

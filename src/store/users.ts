@@ -29,6 +29,16 @@ export async function userGrant(session: Session, node: NodeId, role: Role, pass
   return user;
 }
 
+/** What users of workers, made by an older version, may touch becomes what ours may. */
+export async function usersRegrant(session: Session, workers: readonly NodeId[]): Promise<void> {
+  const rules = ['resetkeys', 'resetchannels', ...workerKeys(session), ...workerCommands];
+  await session.connection.use(async (client) => {
+    const known = new Set((await client.call('ACL', 'USERS')) as string[]);
+    for (const user of workers.map(userOf)) if (known.has(user)) await client.call('ACL', 'SETUSER', user, ...rules);
+    await client.call('ACL', 'SAVE');
+  });
+}
+
 export async function userRevoke(session: Session, node: NodeId): Promise<void> {
   await session.connection.use(async (client) => {
     await client.call('ACL', 'DELUSER', userOf(node));

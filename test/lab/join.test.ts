@@ -198,13 +198,28 @@ test('the store outlives the agent; killed, it is back with everything in it', a
   assert.equal((await b().json<EndpointJson[]>('endpoint ls')).length, 3);
 });
 
+test('without a daemon a pass starts the store that does not run', async () => {
+  await a().stopAgent();
+  await a().guest.ok('kill -9 $(pidof redis-server)');
+  const { code, stderr } = await a().warren('sync --once --json');
+  assert.equal(code, 0, stderr);
+  assert.match(await redis(b(), 'ping'), /PONG/);
+  await a().startAgent();
+  await b().settled();
+});
+
 test('a host whose certificate expired while it was off comes back by its key', async () => {
   await b().stopAgent();
   const node = (await a().json<NodeJson[]>('node ls')).find(({ name }) => name === 'b')?.id ?? '';
   const key = await b().guest.ok(`cat ${pki}/node.key`);
   const ca = { certificate: await a().guest.ok(`cat ${pki}/ca.crt`), key: await a().guest.ok(`cat ${pki}/ca.key`) };
   await b().guest.write(`${pki}/node.crt`, await expired(ca, key, node), '600');
+  const off = await b().guest.ok(`cat ${pki}/node.crt`);
   assert.match(await redis(b(), 'ping'), /expired|Could not|closed|reset/i);
+  const { code, stderr } = await b().warren('sync --once --json');
+  assert.equal(code, 0, stderr);
+  assert.equal(await redis(b(), 'ping'), 'PONG', 'without a daemon');
+  await b().guest.write(`${pki}/node.crt`, off, '600');
   await b().startAgent();
   assert.equal(await redis(b(), 'ping'), 'PONG');
   assert.match(await b().guest.ok('cat /lab/b.agent'), /certificate is renewed/);

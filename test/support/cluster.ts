@@ -16,6 +16,7 @@ export type Status = {
     connected: boolean;
     revision: number;
     lagMs: number;
+    layout: number | null;
     synced: boolean;
     frozen: boolean;
     recoveredAt: string | null;
@@ -80,8 +81,8 @@ export class Host {
   }
 
   /** Starts the agent and waits until it is in the cluster and everything is as wished. */
-  async startAgent(options = ''): Promise<void> {
-    this.#agent = this.guest.spawn(`exec warren agent -v ${options} >>/lab/$(hostname).agent 2>&1`);
+  async startAgent(options = '', warren = 'warren'): Promise<void> {
+    this.#agent = this.guest.spawn(`exec ${warren} agent -v ${options} >>/lab/$(hostname).agent 2>&1`);
     await this.settled();
   }
 

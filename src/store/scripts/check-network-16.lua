@@ -18,7 +18,7 @@
 local fields = { 'schema', 'root', 'state', 'incarnation', 'pool4', 'pool6', 'awaits', 'awaitedUntil' }
 local meta = redis.call('HMGET', KEYS[1], unpack(fields))
 if not meta[1] then return { 'absent' } end
-if meta[1] ~= ARGV[1] then return { 'store_schema', meta[1] } end
+if tonumber(meta[1]) > tonumber(ARGV[1]) then return { 'store_schema', meta[1] } end
 if ARGV[2] ~= '' and meta[2] ~= ARGV[2] then return { 'store_lost_writes' } end
 if meta[3] == 'gone' then return { 'gone' } end
 if meta[3] == 'closing' then return { 'network_closing' } end

@@ -9,7 +9,7 @@ if not meta[1] then
   redis.call('HSET', KEYS[1], 'schema', ARGV[1], 'root', ARGV[2], 'state', 'closing')
   return { 'ok' }
 end
-if meta[1] ~= ARGV[1] then return { 'store_schema', meta[1] } end
+if tonumber(meta[1]) > tonumber(ARGV[1]) then return { 'store_schema', meta[1] } end
 if ARGV[2] ~= '' and meta[2] ~= ARGV[2] then return { 'store_lost_writes' } end
 if meta[3] == 'gone' then return { 'gone' } end
 local count = redis.call('HLEN', KEYS[2])

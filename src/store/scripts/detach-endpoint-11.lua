@@ -5,7 +5,7 @@
 -- OUT   ok DOCUMENT INCARNATION AT BEFORE | ok (gone already) | gone | absent | store_schema SCHEMA | store_lost_writes
 local meta = redis.call('HMGET', KEYS[1], 'schema', 'root', 'state', 'past', 'incarnation')
 if not meta[1] then return { 'absent' } end
-if meta[1] ~= ARGV[1] then return { 'store_schema', meta[1] } end
+if tonumber(meta[1]) > tonumber(ARGV[1]) then return { 'store_schema', meta[1] } end
 if ARGV[2] ~= '' and meta[2] ~= ARGV[2] then return { 'store_lost_writes' } end
 if meta[3] == 'gone' then return { 'gone' } end
 

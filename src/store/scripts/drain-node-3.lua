@@ -5,7 +5,7 @@
 -- OUT   ok DOCUMENT | node_not_found | absent | store_schema SCHEMA | store_lost_writes
 local meta = redis.call('HMGET', KEYS[1], 'schema', 'root')
 if not meta[1] then return { 'absent' } end
-if meta[1] ~= ARGV[1] then return { 'store_schema', meta[1] } end
+if tonumber(meta[1]) > tonumber(ARGV[1]) then return { 'store_schema', meta[1] } end
 if ARGV[2] ~= '' and meta[2] ~= ARGV[2] then return { 'store_lost_writes' } end
 
 -- include: changed
@@ -13,7 +13,7 @@ if ARGV[2] ~= '' and meta[2] ~= ARGV[2] then return { 'store_lost_writes' } end
 local id = ARGV[5]
 local old = redis.call('HGET', KEYS[3], id)
 if not old then return { 'node_not_found' } end
-local head, joined, tail = old:match('^([^\n]*\n[^\n]*\n)([^\n]*)(\n[^\n]*)$')
+local head, joined, tail = old:match('^([^\n]*\n[^\n]*\n)([^\n]*)(\n.*)$')
 joined = joined:gsub('"drained":true,', '')
 if ARGV[6] == '1' then joined = joined .. '"drained":true,' end
 local document = head .. joined .. tail

@@ -4,6 +4,6 @@
 -- ARGV  schema
 -- OUT   ok | store_schema SCHEMA
 local schema = redis.call('HGET', KEYS[1], 'schema')
-if schema and schema ~= ARGV[1] then return { 'store_schema', schema } end
+if schema and tonumber(schema) > tonumber(ARGV[1]) then return { 'store_schema', schema } end
 redis.call('UNLINK', unpack(KEYS))
 return { 'ok' }

@@ -6,7 +6,7 @@
 -- A token is `ROLE ENDS USES`: the store's milliseconds at which it ends and the uses left, 0 where there is no bound.
 local meta = redis.call('HMGET', KEYS[1], 'schema', 'root')
 if not meta[1] then return { 'absent' } end
-if meta[1] ~= ARGV[1] then return { 'store_schema', meta[1] } end
+if tonumber(meta[1]) > tonumber(ARGV[1]) then return { 'store_schema', meta[1] } end
 if ARGV[2] ~= '' and meta[2] ~= ARGV[2] then return { 'store_lost_writes' } end
 
 -- include: changed

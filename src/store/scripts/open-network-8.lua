@@ -6,7 +6,7 @@
 --       text: `FIRST LAST GATEWAY BASE WINDOW FROM-TO,…` as attach-endpoint reads it
 -- OUT   ok changed(0|1) | network_closing | gone | store_schema SCHEMA | store_lost_writes
 local meta = redis.call('HMGET', KEYS[1], 'schema', 'root', 'state', 'pool4', 'pool6')
-if meta[1] and meta[1] ~= ARGV[1] then return { 'store_schema', meta[1] } end
+if meta[1] and tonumber(meta[1]) > tonumber(ARGV[1]) then return { 'store_schema', meta[1] } end
 if meta[1] and ARGV[2] ~= '' and meta[2] ~= ARGV[2] then return { 'store_lost_writes' } end
 if meta[3] == 'gone' then return { 'gone' } end
 if meta[3] == 'closing' then return { 'network_closing' } end

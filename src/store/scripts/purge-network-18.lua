@@ -4,7 +4,7 @@
 -- ARGV  schema root channel origin
 -- OUT   ok | open (not closed: left alone) | store_schema SCHEMA | store_lost_writes
 local meta = redis.call('HMGET', KEYS[1], 'schema', 'root', 'state')
-if meta[1] and meta[1] ~= ARGV[1] then return { 'store_schema', meta[1] } end
+if meta[1] and tonumber(meta[1]) > tonumber(ARGV[1]) then return { 'store_schema', meta[1] } end
 if meta[1] and ARGV[2] ~= '' and meta[2] ~= ARGV[2] then return { 'store_lost_writes' } end
 if meta[3] == 'open' then return { 'open' } end
 if meta[3] == 'gone' then return { 'ok' } end

@@ -9,7 +9,7 @@
 --       | address_taken HEX NAME | vip_exhausted | network_closing | gone | absent | store_schema SCHEMA | store_lost_writes
 local meta = redis.call('HMGET', KEYS[1], 'schema', 'root', 'state', 'incarnation', 'nextVip')
 if not meta[1] then return { 'absent' } end
-if meta[1] ~= ARGV[1] then return { 'store_schema', meta[1] } end
+if tonumber(meta[1]) > tonumber(ARGV[1]) then return { 'store_schema', meta[1] } end
 if ARGV[2] ~= '' and meta[2] ~= ARGV[2] then return { 'store_lost_writes' } end
 if meta[3] == 'gone' then return { 'gone' } end
 
@@ -25,7 +25,7 @@ if holder and holder ~= id then return { 'name_taken', holder } end
 
 local vips
 if known then
-  vips = known:match('\n("vips":[^\n]*)}$')
+  vips = known:match('^[^\n]*\n[^\n]*\n(.*)}$')
   local before = cjson.decode(known).name
   if before ~= name then redis.call('HDEL', KEYS[4], before) end
 else

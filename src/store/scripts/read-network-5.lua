@@ -7,7 +7,7 @@
 -- A revision is (incarnation, n, mark); the mark is the microsecond of the change that made it. The caller's entry n must
 -- still be there with its mark, and everything after it: else the whole, diverged when its history is not ours.
 local meta = redis.call('HMGET', KEYS[1], 'schema', 'incarnation', 'rev')
-if meta[1] and meta[1] ~= ARGV[1] then return { 'store_schema', meta[1] } end
+if meta[1] and tonumber(meta[1]) > tonumber(ARGV[1]) then return { 'store_schema', meta[1] } end
 if not meta[3] then return { 'absent' } end
 local rev = tonumber(meta[3])
 local n = tonumber(ARGV[3])

@@ -13,7 +13,7 @@
 --       | store_schema SCHEMA
 -- A slot that still has the revision lost nothing: only its root is renewed.
 local meta = redis.call('HMGET', KEYS[1], 'schema', 'root', 'state', 'pool4', 'pool6', 'incarnation', 'rev', 'past', 'awaits', 'restored')
-if meta[1] and meta[1] ~= ARGV[1] then return { 'store_schema', meta[1] } end
+if meta[1] and tonumber(meta[1]) > tonumber(ARGV[1]) then return { 'store_schema', meta[1] } end
 if meta[3] == 'gone' then return { 'gone' } end
 
 -- include: changed

@@ -10,7 +10,7 @@
 --       | gone | absent | store_schema SCHEMA | store_lost_writes
 local meta = redis.call('HMGET', KEYS[1], 'schema', 'root', 'state', 'incarnation')
 if not meta[1] then return { 'absent' } end
-if meta[1] ~= ARGV[1] then return { 'store_schema', meta[1] } end
+if tonumber(meta[1]) > tonumber(ARGV[1]) then return { 'store_schema', meta[1] } end
 if ARGV[2] ~= '' and meta[2] ~= ARGV[2] then return { 'store_lost_writes' } end
 if meta[3] == 'gone' then return { 'gone' } end
 
@@ -33,9 +33,9 @@ if expect == '' and current ~= '' and current ~= wanted then
   if holder then return { 'backend_taken', current, cjson.decode(holder).name } end
 end
 
-local head = document:match('^(.*)\n"backend":[^\n]*\n"state":"%a+"}$')
+local head, between = document:match('^(.*\n"backend":)[^\n]*(,\n.*"state":")%a+"}$')
 local now = state ~= '' and endpoint.state ~= 'starting' and state or endpoint.state
-local after = head .. '\n"backend":' .. backend .. ',\n"state":"' .. now .. '"}'
+local after = head .. backend .. between .. now .. '"}'
 if after == document then return { 'ok', document } end
 redis.call('HSET', KEYS[3], id, after)
 return { 'ok', after, meta[4], changed('endpoint', id, after) }

@@ -4,7 +4,7 @@
 -- ARGV  schema
 -- OUT   ok | store_schema SCHEMA
 local schema = redis.call('HGET', KEYS[1], 'schema')
-if schema and schema ~= ARGV[1] then return { 'store_schema', schema } end
+if schema and tonumber(schema) > tonumber(ARGV[1]) then return { 'store_schema', schema } end
 -- They differ in the id at the end and are in the same slot; whose they are is known only here.
 for _, node in ipairs(redis.call('HKEYS', KEYS[2])) do redis.call('UNLINK', KEYS[3] .. node) end
 redis.call('UNLINK', unpack(KEYS))

@@ -1,13 +1,13 @@
 #!lua
 -- Registers a node, or refreshes what is known about it; index, epoch and time of joining stay.
--- KEYS  meta changes nodes nodeNames nodeIndexes removed (registry)
+-- KEYS  meta changes nodes nodeNames nodeIndexes removed seen (registry)
 -- ARGV  schema root channel origin id name who facts joined lastIndex
 --       who, facts, joined: comma-separated JSON members
 -- OUT   ok DOCUMENT | name_taken HOLDER | index_exhausted | absent | store_schema SCHEMA | store_lost_writes
 -- A document is JSON in lines, so that a script replaces a whole line and never re-encodes.
 local meta = redis.call('HMGET', KEYS[1], 'schema', 'root')
 if not meta[1] then return { 'absent' } end
-if meta[1] ~= ARGV[1] then return { 'store_schema', meta[1] } end
+if tonumber(meta[1]) > tonumber(ARGV[1]) then return { 'store_schema', meta[1] } end
 if ARGV[2] ~= '' and meta[2] ~= ARGV[2] then return { 'store_lost_writes' } end
 
 -- include: changed clear
@@ -38,5 +38,6 @@ if old then
 end
 redis.call('HSET', KEYS[3], id, document)
 redis.call('HSET', KEYS[4], name, id)
+if tonumber(meta[1]) >= 2 then redis.call('ZADD', KEYS[7], 'NX', 0, id) end
 changed('node', id, document)
 return { 'ok', document }

@@ -1,17 +1,18 @@
 #!lua flags=allow-oom
 -- A node offers the registry it remembers to a store that lost writes: what is missing is added, what is there stays.
--- KEYS  meta changes nodes nodeNames nodeIndexes networks networkNames vnis prefixes prefixIndex removed (registry)
--- ARGV  schema channel origin self newIncarnation incarnation n mark firstVni lastIndex offer
+-- KEYS  meta changes nodes nodeNames nodeIndexes networks networkNames vnis prefixes prefixIndex removed seen (registry)
+-- ARGV  schema channel origin self newIncarnation incarnation n mark firstVni lastIndex offer layout
 --       incarnation, n, mark: the last revision the node knows
 --       offer: JSON { cluster: [field, value, …], nodes: [{ id, name, index, epoch, text }],
 --       networks: [{ id, name, vni, text, prefixes: [{ kind: s|v, first, last, length, cidr }] }] }; first and last in hex,
 --       text: the document, a node's up to its index
--- OUT   ok made(0|1) [clusterId name incarnation ula dataPort underlayFamily limits] [id of a network added, …]
+--       layout: of the store that was, which others may still need
+-- OUT   ok made(0|1) [clusterId name incarnation ula dataPort underlayFamily limits schema] [id of a network added, …]
 --       [node|network ID CODE HOLDER, …] (what could not be added: name_taken | vni_taken | subnet_overlap | index_exhausted
 --       | removed) | other_cluster ID | store_schema SCHEMA
 -- An empty store becomes the same cluster of a new incarnation. A store that still has the revision lost nothing.
 local schema = redis.call('HGET', KEYS[1], 'schema')
-if schema and schema ~= ARGV[1] then return { 'store_schema', schema } end
+if schema and tonumber(schema) > tonumber(ARGV[1]) then return { 'store_schema', schema } end
 
 local scope, by = ARGV[3]:match('^(%S*) (.*)$')
 -- One revision, one stream entry, one wake-up. The time in the entry's id tells two histories of one revision apart.
@@ -36,7 +37,7 @@ local self, n = ARGV[4], tonumber(ARGV[7])
 local made, added, conflicts = '0', {}, {}
 
 local function answer()
-  local cluster = redis.call('HMGET', KEYS[1], 'clusterId', 'name', 'incarnation', 'ula', 'dataPort', 'underlayFamily', 'limits')
+  local cluster = redis.call('HMGET', KEYS[1], 'clusterId', 'name', 'incarnation', 'ula', 'dataPort', 'underlayFamily', 'limits', 'schema')
   return { 'ok', made, cluster, added, conflicts }
 end
 
@@ -46,8 +47,9 @@ end
 
 if not schema then
   made = '1'
+  schema = ARGV[12]
   redis.call('DEL', unpack(KEYS))
-  redis.call('HSET', KEYS[1], 'schema', ARGV[1], 'incarnation', ARGV[5], 'root', ARGV[5], 'rev', 0, unpack(offer.cluster))
+  redis.call('HSET', KEYS[1], 'schema', ARGV[12], 'incarnation', ARGV[5], 'root', ARGV[5], 'rev', 0, unpack(offer.cluster))
   redis.call('PUBLISH', ARGV[2], scope)
 else
   local meta = redis.call('HMGET', KEYS[1], 'clusterId', 'incarnation', 'rev')
@@ -92,6 +94,7 @@ for _, node in ipairs(offer.nodes) do
       if index >= tonumber(redis.call('HGET', KEYS[1], 'index') or 1) then redis.call('HSET', KEYS[1], 'index', index + 1) end
       redis.call('HSET', KEYS[3], node.id, text)
       redis.call('HSET', KEYS[4], node.name, node.id)
+      if tonumber(schema) >= 2 then redis.call('ZADD', KEYS[12], 'NX', 0, node.id) end
       changed('node', node.id, text)
     end
   end
