@@ -14,6 +14,7 @@ import { encrypted } from './encrypted.ts';
 import { heal } from './heal.ts';
 import { peers } from './peers.ts';
 import { type Bench, build, enter, root } from './place.ts';
+import { rolling } from './rolling.ts';
 import { services } from './service.ts';
 import { aligned, digits, p50, type Series, summary } from './stats.ts';
 import { throughput } from './throughput.ts';
@@ -31,6 +32,7 @@ const benches: Readonly<Record<string, Bench>> = {
   'keys after a boot': peers,
   names,
   services,
+  'rolling replacement': rolling,
   'store of many': clusterLoad,
 };
 
@@ -63,6 +65,7 @@ const aims: readonly { bench: string; what: string; limit?: number; times?: numb
   { bench: 'encrypted', what: 'warren, encrypted', times: -0.48, of: 'warren, plain' },
   { bench: 'encrypted', what: 'warren, encrypted', times: -1, of: 'vxlan and AES-GCM-128 by hand' },
   { bench: 'connections', what: 'virtual IP', times: -0.97, of: 'direct' },
+  { bench: '10 backends replaced', what: 'failed', limit: 0 },
   { bench: '1000 services of 10', what: 'warren', limit: 2000 },
   { bench: '1000 services of 10, one changed', what: 'asked to done', limit: 10 },
 ];
