@@ -1,6 +1,5 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import type { Server } from 'node:net';
-import { join } from 'node:path';
 import type { Kernel } from '../kernel/kernel.ts';
 import { openKernel } from '../kernel/native.ts';
 import type { Policy } from '../kernel/state.ts';
@@ -11,8 +10,6 @@ import { type Node, type Nodes, resting } from '../model/node.ts';
 import type { View } from '../model/view.ts';
 import { guard } from '../plan/desired/guard.ts';
 import { covers } from '../plan/diff.ts';
-import type { Key } from '../plan/key.ts';
-import { partsOf } from '../plan/key.ts';
 import { askedByNobody } from '../store/asker.ts';
 import { Mirror } from '../store/mirror.ts';
 import type { Store } from '../store/store.ts';
@@ -33,7 +30,8 @@ import { takeLock } from './lock.ts';
 import type { Log } from './log.ts';
 import { Membership } from './membership.ts';
 import { Office } from './office.ts';
-import { Queue } from './queue.ts';
+import { Passes } from './passes.ts';
+import type { Queue } from './queue.ts';
 import { Reconciler } from './reconcile.ts';
 import { Recovery } from './recover.ts';
 import { ResolvConf } from './resolv-conf.ts';
@@ -41,7 +39,6 @@ import { Self } from './self.ts';
 import { Serial } from './serial.ts';
 import { ApiServer, type Method } from './server.ts';
 import { openStoreOf } from './store-tls.ts';
-import { HostSysctls } from './sysctls.ts';
 import { Upgrade } from './upgrade.ts';
 import { ViewFile } from './view-file.ts';
 import { Wanted } from './wanted.ts';
@@ -58,6 +55,7 @@ export class Agent {
   readonly kernel: Kernel;
   readonly store: Store;
   readonly mirror: Mirror;
+  readonly passes: Passes;
   readonly queue: Queue;
   readonly reconciler: Reconciler;
   readonly deps: AttachDeps;
@@ -69,15 +67,7 @@ export class Agent {
   readonly here: Self;
   readonly upgrade: Upgrade;
   readonly startedAt = new Date().toISOString();
-  /** What the last passes did, for `status`. */
-  readonly passes: { lastAt: string | null; ok: boolean; driftFixed: number; lastError: string | null } = {
-    lastAt: null,
-    ok: true,
-    driftFixed: 0,
-    lastError: null,
-  };
   readonly #paths: Paths;
-  readonly #sysctls: HostSysctls;
   readonly #resolvConf: ResolvConf;
   readonly #backends: Backends;
   readonly #changes: Changes;
@@ -93,8 +83,6 @@ export class Agent {
   #health: Health | undefined;
   #stopping = false;
   #removing = false;
-  /** Keys that are looked at because the kernel was not as wanted. */
-  readonly #suspected = new Set<Key>();
 
   constructor(config: Config, paths: Paths, log: Log) {
     this.config = config;
@@ -109,18 +97,24 @@ export class Agent {
     const wanted = new Wanted();
     this.reconciler = new Reconciler(this.kernel, wanted, config.node.id, boot, this.resting);
     this.recovery = new Recovery(this.kernel, this.store, this.mirror, log, config.node.id, boot);
-    this.queue = new Queue(
-      (key) => askedByNobody(() => this.#reconcile(key)),
-      (key, error, retry) => this.#failed(key, error, retry),
-    );
-    this.#sysctls = new HostSysctls(join(paths.stateDir, 'sysctls.json'));
+    this.passes = new Passes({
+      ...{ kernel: this.kernel, mirror: this.mirror, reconciler: this.reconciler, log, stateDir: paths.stateDir },
+      self: () => this.here.node,
+      removing: () => this.#removing,
+      removed: () => this.#removed(),
+      applied: () => this.#watchBuilt(),
+      gone: (endpoint) => detachEndpoint(this.deps, endpoint),
+      looked: (network) => withdrawAbandoned(this.deps, network),
+      empty: (network) => this.#changes.partSoon(network),
+    });
+    this.queue = this.passes.queue;
     this.#resolvConf = new ResolvConf(config.node.id, log);
     this.dns = new Dns(paths, boot, log);
     this.#drift = new Drift(
       this.kernel,
       wanted,
       () => this.queue.busy,
-      (key, why) => this.#suspect(key, why),
+      (key, why) => this.passes.suspect(key, why),
       (news) => this.here.heard(news),
     );
     this.encryption = new Encryption(
@@ -309,7 +303,7 @@ export class Agent {
     this.#balance = new BalanceWatch(
       this.reconciler,
       () => this.queue.busy,
-      (network, why) => this.#suspect(network, why),
+      (network, why) => this.passes.suspect(network, why),
     );
     this.#backends.lookAll();
     this.#changes.enterPublished();
@@ -331,39 +325,6 @@ export class Agent {
     );
   }
 
-  async #reconcile(key: Key): Promise<void> {
-    const view = this.mirror.view;
-    if (!view || !this.synced || this.mirror.frozen) return;
-    if (!view.nodes.has(this.self.id) && !this.#removing) return this.#removed();
-    const began = Date.now();
-    if (key === 'node') this.#sysctls.remember(await this.#forwardingBefore(view));
-    const suspected = this.#suspected.delete(key);
-    const { network, part } = partsOf(key);
-    const built = network && this.reconciler.built.has(network);
-    const { steps, gone } = await this.reconciler.run(view, key);
-    // The host is as wished for the networks that are in its kernel.
-    if (network && this.reconciler.built.has(network) !== built) this.queue.add('node');
-    if (suspected && steps.length > 0) this.passes.driftFixed++;
-    this.passes.lastAt = new Date().toISOString();
-    this.passes.ok = true;
-    this.passes.lastError = null;
-    if (steps.length > 0) this.log.debug('reconciled', { key, steps: steps.length, ms: Date.now() - began });
-    for (const { op, netns } of steps) this.log.debug('applied', { key, netns: netns.path, op });
-    this.#watchBuilt();
-    for (const endpoint of gone) {
-      this.log.info('endpoint is gone: its namespace ended', { endpoint: endpoint.name, network: endpoint.network });
-      // Not awaited: withdrawing it queues keys of its own, and this one is still running.
-      void detachEndpoint(this.deps, endpoint).catch((error) =>
-        this.log.warn('withdrawing failed', { error: (error as Error).message }),
-      );
-    }
-    if (network && !part)
-      void withdrawAbandoned(this.deps, network).catch((error) =>
-        this.log.warn('withdrawing failed', { error: (error as Error).message }),
-      );
-    if (network && !part && gone.length === 0 && !this.reconciler.built.has(network)) this.#changes.partSoon(network);
-  }
-
   /** What is not frozen and lacks this node is the cluster without it. Only a person brings it back. */
   #removed(): void {
     if (this.#removing) return;
@@ -383,16 +344,6 @@ export class Agent {
       .then(() => this.passAll());
     const late = new Promise((resolve) => setTimeout(resolve, partingMs).unref());
     void Promise.race([detached.catch(failed), late]).then(() => this.#end.reject(error));
-  }
-
-  async #forwardingBefore(view: View): Promise<Record<string, string>> {
-    const open = [...view.followed.values()].some(({ network }) => !network.internal);
-    if (!open) return {};
-    const { sysctls } = await this.kernel.read(
-      { path: '' },
-      { sysctls: ['net/ipv4/ip_forward', 'net/ipv6/conf/all/forwarding'] },
-    );
-    return Object.fromEntries(sysctls.map(({ key, value }) => [key, value]));
   }
 
   #watchBuilt(): void {
@@ -431,19 +382,7 @@ export class Agent {
   #checkGuard(policies: readonly Policy[]): void {
     if (this.#encryptedHere().length === 0) return;
     const there = guard(this.view.cluster).policies.every((want) => policies.some((have) => covers(have, want, [])));
-    if (!there) this.#suspect('node', 'the guard is not as it should be');
-  }
-
-  #suspect(key: Key, why: string): void {
-    this.log.debug('looking', { key, why });
-    this.#suspected.add(key);
-    this.queue.add(key);
-  }
-
-  #failed(key: Key, error: unknown, retry: number): void {
-    this.passes.ok = false;
-    this.passes.lastError = (error as Error).message;
-    this.log.warn('reconciling failed', { key, error: (error as Error).message, retryMs: retry });
+    if (!there) this.passes.suspect('node', 'the guard is not as it should be');
   }
 }
 

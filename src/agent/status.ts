@@ -37,7 +37,7 @@ export async function status(agent: Agent) {
     },
     networks: view?.networks.size ?? 0,
     endpoints: local.length,
-    reconcile: { ...passes, pending: queue.pending },
+    reconcile: { ...passes.record, pending: queue.pending },
     encryption: {
       able: encryption.trouble === undefined,
       trouble: encryption.trouble?.message ?? null,

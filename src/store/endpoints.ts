@@ -172,14 +172,16 @@ export async function endpointDetach(
   session: Session,
   network: NetworkId,
   id: EndpointId,
-  cooldownMs: number,
 ): Promise<Endpoint | undefined> {
   const keys = session.network(network);
   const names = [
     ...[keys.meta, keys.changes, keys.endpoints, keys.names, keys.macs, keys.netns, keys.holds],
     ...[keys.addresses4, keys.cooling4, keys.addresses6, keys.cooling6],
   ];
-  const [status, detail, ...change] = await session.change('detach-endpoint-11', network, names, [id, cooldownMs]);
+  const [status, detail, ...change] = await session.change('detach-endpoint-11', network, names, [
+    id,
+    session.cooldownMs,
+  ]);
   if (status === 'absent' || status === 'gone') return undefined;
   if (status !== 'ok') throw unexpected(status);
   tell(session, network, { kind: 'endpoint', id, value: undefined }, change);

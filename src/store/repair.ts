@@ -21,7 +21,6 @@ export async function networkCheck(
   session: Session,
   network: Network,
   { repair, gone, known }: Scrutiny,
-  cooldownMs: number,
 ): Promise<NetworkCheck> {
   const sum = new Sum();
   await session.root();
@@ -46,7 +45,7 @@ export async function networkCheck(
     let cursor = '0';
     const text = JSON.stringify({ ...plan, missing: part.startsWith('bits') ? sum.missing : {} });
     do {
-      const args = [repair ? 1 : 0, cooldownMs, part, cursor, text];
+      const args = [repair ? 1 : 0, session.cooldownMs, part, cursor, text];
       const reply = await session.change('check-network-16', network.id, names, args);
       const [status, detail = ''] = reply;
       if (status !== 'ok') return unlooked(network, status, detail);

@@ -25,12 +25,19 @@ export class Session {
   #root: string | undefined;
   readonly onWritten = new Set<(written: Written) => void>();
 
+  /** How long a freed address rests before it is given out again. */
+  readonly cooldownMs: number;
   readonly #host: string;
 
-  constructor(connection: Connection, name: string, host = hostname()) {
+  constructor(
+    connection: Connection,
+    name: string,
+    { host = hostname(), cooldownMs = 30_000 }: { host?: string; cooldownMs?: number } = {},
+  ) {
     this.connection = connection;
     this.name = name;
     this.#host = host;
+    this.cooldownMs = cooldownMs;
     this.registry = registryKeys(name);
     this.channel = wakeChannel(name);
   }
