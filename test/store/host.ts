@@ -104,7 +104,7 @@ export async function content(redis: Redis, name: string, slot: string): Promise
   const found: Record<string, unknown> = {};
   for (const key of (await admin.keys(`warren:{${name}${slot}}:*`)).sort()) {
     const what = key.slice(key.lastIndexOf('}:') + 2);
-    if (/^(meta|changes|leases|asserted|epochs|purges|removed|cooling)/.test(what)) continue;
+    if (/^(meta|changes|leases|seen|asserted|epochs|purges|removed|cooling)/.test(what)) continue;
     const type = await admin.type(key);
     if (type === 'hash') found[what] = Object.fromEntries(Object.entries(await admin.hgetall(key)).sort());
     else if (type === 'zset') found[what] = await admin.zrange(key, '0', '-1');
