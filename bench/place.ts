@@ -83,7 +83,8 @@ export class Host {
 
   async startAgent(): Promise<AgentClient> {
     const flags = (process.env.WARREN_BENCH_AGENT ?? '').split(' ').filter((word) => word !== '');
-    const agent = this.spawn([process.execPath, ...flags, warren, 'agent']);
+    // As its launcher starts it, or as the flags of an experiment say.
+    const agent = this.spawn([...(flags.length > 0 ? [process.execPath, ...flags] : []), warren, 'agent']);
     this.#agent = agent;
     this.log.length = 0;
     createInterface({ input: agent.stderr as NodeJS.ReadableStream }).on('line', (line) => {

@@ -12,7 +12,7 @@ type Served = { readonly place: Place; readonly listeners: ReadonlyMap<Ip, Liste
 
 /** Until everything is open, the next try comes so soon: a namespace is there before it can be entered. */
 const firstRetryMs = 2;
-const lastRetryMs = 500;
+const lastRetryMs = 100;
 
 /**
  * Listens at the gateway addresses of every network that has a namespace here, inside it. An open socket keeps a namespace
