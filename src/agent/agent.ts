@@ -297,7 +297,7 @@ export class Agent {
         if (change.scope === 'registry') void this.upgrade.look();
       }),
     );
-    void this.upgrade.look();
+    void this.upgrade.start();
     this.recovery.watch(() => this.#removed());
     this.#drift.watch('', 'node');
     this.#balance = new BalanceWatch(

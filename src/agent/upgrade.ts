@@ -33,21 +33,39 @@ export class Upgrade {
     return [...view.nodes.values()].filter(({ layout = 1 }) => layout < schema.registry);
   }
 
+  /** Also while others are behind: a worker that is upgraded next touches what is new. */
+  async start(): Promise<void> {
+    if (!this.#due) return;
+    await this.#attempt(this.#deps.regrant);
+    await this.look();
+  }
+
   /** Something about nodes has changed. */
   async look(): Promise<void> {
-    const { store, mirror, log, role, regrant } = this.#deps;
-    const { layout = 1 } = mirror.view?.cluster ?? {};
-    if (this.#upgrading || role !== 'manager' || layout >= schema.registry || this.behind.length > 0) return;
-    this.#upgrading = true;
-    try {
-      await regrant();
+    const { store, mirror, log, regrant } = this.#deps;
+    if (!this.#due || this.behind.length > 0) return;
+    await this.#attempt(async () => {
+      await regrant(); // those who have joined by an older manager
       if ((await store.registryUpgrade()).length > 0) return; // somebody old has come meanwhile
       await mirror.refresh('');
-      log.info('the store has a new layout', { before: layout, now: schema.registry });
+      log.info('the store has a new layout', { now: schema.registry });
+    });
+  }
+
+  get #due(): boolean {
+    const { mirror, role } = this.#deps;
+    return role === 'manager' && mirror.view !== undefined && (mirror.view.cluster.layout ?? 1) < schema.registry;
+  }
+
+  async #attempt(work: () => Promise<void>): Promise<void> {
+    if (this.#upgrading) return;
+    this.#upgrading = true;
+    try {
+      await work();
       this.#said = '';
     } catch (error) {
       const { message } = error as Error;
-      if (message !== this.#said) log.warn('the store keeps its old layout', { layout, error: message });
+      if (message !== this.#said) this.#deps.log.warn('the store keeps its old layout', { error: message });
       this.#said = message;
     } finally {
       this.#upgrading = false;
