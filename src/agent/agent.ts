@@ -295,6 +295,7 @@ export class Agent {
         this.#resolvConf.changed(this.view, change);
         this.#changes.heard(change);
         if (change.scope === 'registry') void this.upgrade.look();
+        this.here.told(change);
       }),
     );
     void this.upgrade.start();

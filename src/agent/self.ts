@@ -2,6 +2,7 @@ import type { Kernel } from '../kernel/kernel.ts';
 import type { News } from '../kernel/state.ts';
 import type { Facts, Node } from '../model/node.ts';
 import type { Mirror } from '../store/mirror.ts';
+import type { ViewChange } from '../store/replica.ts';
 import type { Store } from '../store/store.ts';
 import { type Config, moveConfig } from './config.ts';
 import type { Encryption } from './encryption.ts';
@@ -73,6 +74,11 @@ export class Self {
     const concerns = ({ noun, item }: News) =>
       noun === 'links' ? item.name === this.#uplink : noun === 'addrs' && item.dev === this.#uplink;
     if (this.#node && news.some(concerns)) this.tell();
+  }
+
+  /** What the store says of this host may have been written by somebody else: workers share the key of all records. */
+  told({ change }: ViewChange): void {
+    if (change?.kind === 'node' && change.value && change.id === this.#node?.id) this.tell();
   }
 
   /** What the others know of this host stays true: members of its networks follow its MTU, and its address. */

@@ -251,16 +251,32 @@ test('identities are certified; at first sight nobody else is believed, whatever
     (await b().ask<Status>('status')).result?.encryption.peers.find((each) => each.id === id) ?? assert.fail('no c');
   await b().stopAgent();
   await b().guest.ok('rm /var/lib/warren/identities.json');
+  await c().stopAgent(); // or it would tell the truth at once
   await lie(id, '\\"statement\\":\\"[%w_-]+\\",', '');
   await b().startAgent();
   await waitFor(async () => (await seen()).trouble === 'identity_uncertified', { what: 'b to refuse c' });
   assert.equal((await seen()).trust, null);
   assert.equal((await b().inside('b1', 'ping -n -c1 -W2 a1.app')).code, 0, 'others are not concerned');
-  await c().stopAgent();
   await c().startAgent(); // it tells again what the CA said of it
   await waitFor(async () => (await seen()).trust === 'certified', { what: 'the truth to be back' });
   await waitFor(async () => (await b().inside('b1', 'ping -n -c1 -W1 c1.app')).code === 0, { what: 'b to reach c' });
 });
+
+test('what a worker writes of another host is put right at once, by that host', async () => {
+  const c = async () => (await a().json<NodeJson[]>('node ls')).find(({ name }) => name === 'c') ?? assert.fail();
+  const { id } = await c();
+  const before = await audit();
+  await lie(id, '10.77.0.3', '10.77.0.99');
+  await waitFor(async () => (await audit()) > before, { what: 'c to tell the truth' });
+  assert.equal((await c()).address, '10.77.0.3');
+  assert.equal((await b().inside('b1', 'ping -n -c1 -W2 c1.app')).code, 0);
+});
+
+/** How often host c has told anew what it is. */
+async function audit(): Promise<number> {
+  const entries = await a().json<{ action: string; by: string }[]>('logs --audit -n 500');
+  return entries.filter(({ action, by }) => action === 'refresh-node' && by.endsWith('@c')).length;
+}
 
 test('a worker that writes itself down as a manager is none to the CA', async () => {
   const id = (await a().json<NodeJson[]>('node ls')).find(({ name }) => name === 'b')?.id ?? '';
