@@ -31,24 +31,29 @@ export async function traffic(cluster: Cluster, flows: readonly Flow[], interval
 
 const onItsWay = 25;
 
-/** Every number from 1 on was answered, to the end: how many. Fails when they were too few to say something. */
+/** Goes on until they are enough to say something. Every number from 1 on was answered, to the end: how many. */
 export async function complete(cluster: Cluster, running: readonly Traffic[], least: number): Promise<number> {
+  const last = (text: string) => Math.max(0, ...answeredIn(text));
+  await waitFor(() => running.every(({ file }) => last(textOf(cluster, file)) >= least), { what: `${least} answers` });
   let all = 0;
   for (const { job, file, what } of running) {
     job.kill('SIGINT');
     await job.done;
     const text = textOf(cluster, file);
-    const seen = new Set([...text.matchAll(/icmp_seq=(\d+) ttl/g)].map(([, seq]) => Number(seq)));
+    const seen = answeredIn(text);
     const sent = Number(/(\d+) packets transmitted/.exec(text)?.[1]);
     // Its own exit would count what is on its way just then as lost.
-    const last = Math.max(0, ...seen);
-    const missing = Array.from({ length: last }, (_, i) => i + 1).filter((n) => !seen.has(n));
+    const missing = Array.from({ length: last(text) }, (_, i) => i + 1).filter((n) => !seen.has(n));
     assert.deepEqual(missing, [], `${what}: of ${sent}`);
-    assert.ok(sent - last <= onItsWay, `${what}: the last ${sent - last} of ${sent}`);
-    assert.ok(sent > least, `${what}: only ${sent}`);
+    assert.ok(sent - last(text) <= onItsWay, `${what}: the last ${sent - last(text)} of ${sent}`);
     all += sent;
   }
   return all;
+}
+
+/** Numbers of the pings that had an answer. */
+function answeredIn(text: string): Set<number> {
+  return new Set([...text.matchAll(/icmp_seq=(\d+) ttl/g)].map(([, seq]) => Number(seq)));
 }
 
 function textOf(cluster: Cluster, file: string): string {
