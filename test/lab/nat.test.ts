@@ -193,3 +193,20 @@ test('a mapping that changed while the agent was away is found by the next one',
   await waitFor(() => reaches('a', 'b1'), { what: 'a to reach b', timeout: 10_000 });
   assert.equal((await a.warren('status')).code, 0);
 });
+
+test('another address of its own, behind the same NAT: it is followed, though the others see no change', async () => {
+  const { a } = hosts;
+  const [now, next] = ['10.1.0.2', '10.1.0.22'];
+  const gap = await gapWhile(a, 'b1', async () => {
+    await a.guest.ok(
+      `ip addr add ${next}/24 dev eth0; ip addr del ${now}/24 dev eth0; ip addr replace ${next}/24 dev eth0; ip route replace default via 10.1.0.1`,
+    );
+  });
+  console.log(`${gap} ms without an answer`);
+  assert.ok(gap < soon(10_000), `${gap} ms`);
+  await waitFor(() => reaches('b', 'a1'), { what: 'b to reach a' });
+  assert.match(await a.guest.ok('cat /etc/warren/config.yaml'), /^local: 10\.1\.0\.22$/m);
+  const old = async () => (await a.guest.ok('ip xfrm state; ip xfrm policy')).match(/^.*\b10\.1\.0\.2\b.*$/gm);
+  await waitFor(async () => (await old()) === null, { what: 'nothing of the old address to be left' });
+  assert.equal((await a.json<NodeJson[]>('node ls')).find(({ name }) => name === 'a')?.address, nat.a);
+});
