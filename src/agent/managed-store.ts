@@ -60,11 +60,6 @@ export async function startManagedStore(paths: Paths, address: Ip): Promise<stri
   return `rediss://${manager}:${password}@${host}:${managedStorePort}`;
 }
 
-/** Starts it where it does not run. */
-export async function ensureManagedStore(paths: Paths): Promise<void> {
-  if (!running(paths)) await runRedis(folderOf(paths));
-}
-
 /** Starts it again whenever it is not there. Returns what ends that; the store goes on. */
 export function watchManagedStore(paths: Paths, log: Log): () => void {
   let busy = false;

@@ -8,7 +8,7 @@ import { Admission } from './admission.ts';
 import type { Config, Paths } from './config.ts';
 import { JoinApi } from './join-api.ts';
 import type { Log } from './log.ts';
-import { ensureManagedStore, watchManagedStore } from './managed-store.ts';
+import { watchManagedStore } from './managed-store.ts';
 import { pkiPaths, readCa } from './pki-files.ts';
 import type { Place } from './place.ts';
 import { Renewal } from './renewal.ts';
@@ -24,7 +24,6 @@ export class Office {
   readonly #config: Config;
   readonly #store: Store;
   readonly #log: Log;
-  readonly #paths: Paths;
   readonly #nodes: () => Iterable<Node>;
   readonly #renewal: Renewal | undefined;
   readonly #admission: Admission | undefined;
@@ -41,7 +40,6 @@ export class Office {
     this.#config = config;
     this.#store = store;
     this.#log = log;
-    this.#paths = paths;
     this.#nodes = () => view()?.nodes.values() ?? [];
     const ca = config.role === 'manager' ? readCa(this.#pki) : undefined;
     if (config.managedStore) this.#unwatchStore = watchManagedStore(paths, log);
@@ -58,10 +56,9 @@ export class Office {
     await this.#listen();
   }
 
-  /** What one pass without a daemon needs: a certificate that counts, and the cluster's store where that is here. */
+  /** What one pass without a daemon needs before there is a store: a certificate that counts. */
   async prepare(place: Place): Promise<void> {
     await this.#renewal?.look(place);
-    if (this.#config.managedStore) await ensureManagedStore(this.#paths);
   }
 
   /** This host has another address. Before it is open that changes nothing. */
