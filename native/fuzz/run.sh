@@ -12,7 +12,7 @@ if [ -n "$clang" ]; then
   # shellcheck disable=SC2086
   "$clang" $common -fsanitize=fuzzer -o "$out/fuzz" -ldl -lpthread
   mkdir "$out/corpus"
-  "$out/fuzz" -max_total_time="$seconds" -max_len=4096 "$out/corpus"
+  "$out/fuzz" -max_total_time="$seconds" -max_len=4096 -artifact_prefix="${TMPDIR:-/tmp}/" "$out/corpus"
 else
   # shellcheck disable=SC2086
   g++ $common fuzz/random.cc -o "$out/fuzz" -ldl -lpthread

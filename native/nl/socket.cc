@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstdint>
 
 namespace warren::nl {
 
@@ -35,7 +36,7 @@ Status DecodeError(Bytes payload, uint16_t flags) {
   int32_t code = 0;
   if (payload.size() < sizeof code) return Status::Errno(EBADMSG, "short error message");
   std::memcpy(&code, payload.data(), sizeof code);
-  Status status = Status::Errno(code < 0 ? -code : 0);
+  Status status = Status::Errno(code < 0 && code > INT32_MIN ? -code : 0);
   if (!(flags & NLM_F_ACK_TLVS) || payload.size() < sizeof(nlmsgerr)) return status;
   nlmsgerr error;
   std::memcpy(&error, payload.data(), sizeof error);

@@ -13,6 +13,8 @@ template <typename... F>
 struct Overload : F... {
   using F::operator()...;
 };
+template <typename... F>
+Overload(F...) -> Overload<F...>;  // clang before 17 does not find it by itself
 
 // Writes the one message of a small op. False when the op is none.
 bool EncodeSmall(Resolver* resolver, const Op& op, Message* message, Status* status) {

@@ -1,7 +1,6 @@
 import type { Policy, SaMapping } from '../kernel/state.ts';
 import { host } from '../kernel/state.ts';
 import type { NodeId } from '../model/id.ts';
-import type { Ip } from '../model/ip.ts';
 import type { Node } from '../model/node.ts';
 import { localOf } from '../model/node.ts';
 import type { View } from '../model/view.ts';
@@ -43,8 +42,6 @@ export class Pairs {
   #heard = true;
   /** There may be SAs and policies of nodes that are no peers any more. */
   #litter = true;
-  /** Where the SAs were that it made last. */
-  #local: Ip | undefined;
   #listenAgain: NodeJS.Timeout | undefined;
 
   constructor(
@@ -75,12 +72,6 @@ export class Pairs {
   update(view: View): void {
     const self = this.#self();
     const wanted = peersOf(view, self.id);
-    const moved = this.#local !== undefined && this.#local !== localOf(self);
-    this.#local = localOf(self);
-    if (moved) {
-      this.#litter = true;
-      for (const id of wanted.keys()) this.#turns.add(id);
-    }
     for (const id of this.#peers.keys()) if (!wanted.has(id)) this.#drop(id);
     for (const [id, node] of wanted) {
       const peer = this.#peers.get(id);

@@ -136,7 +136,7 @@ export class Self {
     if (before === underlay && (this.#config.local ?? before) === local) return place;
     log.info('this host has another address', { before: this.#config.local ?? before, now: local });
     this.#config = { ...this.#config, ...moveConfig(configPath, place) };
-    // What is open has the old one, and no answer would come there.
+    // What is open has the old one, and no answer would come there. With the next connection all pairs are looked at.
     store.reconnect();
     moved(place);
     return place;
