@@ -57,10 +57,11 @@ export async function underLoad(
   address: string,
   port: number,
   happens: () => Promise<void>,
+  seconds = 5,
 ): Promise<Load> {
   const output: string[] = [];
   const job = host.guest.spawn(
-    `exec ip netns exec ${netns} python3 ${project}/test/support/load.py ${address} ${port}`,
+    `exec ip netns exec ${netns} python3 ${project}/test/support/load.py ${address} ${port} ${seconds}`,
     { onStdout: (data) => output.push(data.toString()) },
   );
   try {
