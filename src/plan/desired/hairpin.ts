@@ -1,5 +1,5 @@
 import type { NodeId } from '../../model/id.ts';
-import { familyOf } from '../../model/ip.ts';
+import { type Cidr, familyOf } from '../../model/ip.ts';
 import { backendsByService } from '../../model/service.ts';
 import type { NetworkView } from '../../model/view.ts';
 import { hairpinTable, netnsOf, uplink } from '../names.ts';
@@ -9,7 +9,18 @@ import { nothing } from '../scope.ts';
 import { frontsOf, twinMark } from './service.ts';
 
 const word = { 4: 'ip', 6: 'ip6' } as const;
+const untracked = (pool: Cidr): string => {
+  const ip = word[familyOf(pool)];
+  return `	meta mark 0x00000000 ${ip} daddr ${pool} notrack\n	${ip} saddr ${pool} notrack`;
+};
 const hex = (mark: number): string => `0x${mark.toString(16)}`;
+
+/*
+ * Before connections are tracked, so that only what a twin masquerades is. For all other packets of a service, there and back,
+ * nothing here needs that, and it costs: IPVS drops the first packet of a new connection from an old port whose last backend
+ * is to get nothing more, if it finds it tracked, and the client tries again after a second (ip_vs_conn_uses_old_conntrack in
+ * net/netfilter/ipvs).
+ */
 
 /**
  * Which calls go to a service's twin: those of a backend that lives here to its own service, and those from outside to one whose
@@ -45,8 +56,8 @@ export function hairpinScope(self: NodeId, { network, services, endpoints }: Net
 }`,
   );
   const chains = `chain twins {
-	type filter hook prerouting priority mangle; policy accept;
-${[...outside, ...families.map((family) => `	meta mark set ${word[family]} saddr . ${word[family]} daddr . meta l4proto . th dport map @twins${family}`)].join('\n')}
+	type filter hook prerouting priority raw; policy accept;
+${[...outside, ...families.map((family) => `	meta mark set ${word[family]} saddr . ${word[family]} daddr . meta l4proto . th dport map @twins${family}`), ...network.vipPools.map(untracked)].join('\n')}
 }
 
 chain back {
