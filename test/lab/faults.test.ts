@@ -21,7 +21,8 @@ const endpoints: EndpointJson[] = [];
 let fresh = 0;
 
 before(async () => {
-  cluster = await Cluster.joined({}, async (a) => {
+  // Thirty that join at once are thirty processes, on one host.
+  cluster = await Cluster.joined(long ? { memory: '3G' } : {}, async (a) => {
     await a.guest.ok('mkdir -p /var/lib/warren && mount -t tmpfs -o size=64m tmpfs /var/lib/warren');
   });
   await cluster.a.json('network create app --subnet 10.9.0.0/16');

@@ -34,7 +34,10 @@ const onItsWay = 25;
 /** Goes on until they are enough to say something. Every number from 1 on was answered, to the end: how many. */
 export async function complete(cluster: Cluster, running: readonly Traffic[], least: number): Promise<number> {
   const last = (text: string) => Math.max(0, ...answeredIn(text));
-  await waitFor(() => running.every(({ file }) => last(textOf(cluster, file)) >= least), { what: `${least} answers` });
+  await waitFor(() => running.every(({ file }) => last(textOf(cluster, file)) >= least), {
+    what: `${least} answers`,
+    timeout: 60_000,
+  });
   let all = 0;
   for (const { job, file, what } of running) {
     job.kill('SIGINT');
