@@ -151,9 +151,15 @@ test('the clock of a host jumps by an hour, there and back: nothing lost', async
 
 test('the store restarts empty in the middle of rotations: nothing lost, and rotations go on', async () => {
   running = await traffic(cluster, everywhere());
+  const recovered = () => Promise.all(cluster.hosts.map(async (host) => (await host.status()).store.recoveredAt));
+  const before = await recovered();
   const asked = cluster.hosts.map((host) => host.ask('rekey').catch(() => undefined));
   await cluster.a.guest.ok('redis-cli -h 10.77.0.1 flushall');
   await Promise.all(asked);
+  await waitFor(async () => (await recovered()).every((at, i) => at !== before[i]), {
+    what: 'all to have told the store what they hold',
+    timeout: 20_000,
+  });
   for (const host of cluster.hosts) await host.settled();
   await whole();
   for (const host of cluster.hosts)
