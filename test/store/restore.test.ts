@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { checkNetworks } from '../../src/control/repair.ts';
 import type { Endpoint } from '../../src/model/endpoint.ts';
 import type { Network } from '../../src/model/network.ts';
 import { random } from '../support/random.ts';
@@ -439,6 +440,7 @@ test('after random wishes, a loss and recovery, the store holds what its owners 
       .flatMap(({ endpoints }) => [...endpoints.values()])
       .filter(({ node }) => node === host.node.id);
   let count = 0;
+  let given = 0;
   const wish = async (host: Host): Promise<void> => {
     const step = next(100);
     await host.mirror.refresh();
@@ -450,13 +452,16 @@ test('after random wishes, a loss and recovery, the store holds what its owners 
         .catch((error) => assert.equal(error.exit, 4));
     } else if (step < 15 && ![...network.members].length) await host.store.networkRemove(network.id, false);
     else if (step < 75)
-      await host.attach(network, `e${count++}`).catch((error) => assert.equal(error.code, 'address_exhausted'));
+      await host.attach(network, `e${count++}`).then(
+        () => given++,
+        (error) => assert.equal(error.code, 'address_exhausted'),
+      );
     else {
       const gone = pick(own(host));
       if (gone) await host.detach(gone);
     }
   };
-  for (let round = 0; round < 6; round++) {
+  for (let rounds = process.env.WARREN_LONG ? 400 : 6; rounds > 0; rounds--) {
     for (let i = 0; i < 40; i++) await wish(pick(hosts) as Host);
     const back = next(2) ? await dump(name) : () => wipe(name);
     for (let i = next(30); i > 0; i--) await wish(pick(hosts) as Host);
@@ -500,8 +505,14 @@ test('after random wishes, a loss and recovery, the store holds what its owners 
       const addresses = list.flatMap((each) => each.addresses);
       assert.equal(new Set(addresses).size, addresses.length, `seed ${seed}`);
     }
+    const { store, view } = hosts[0] ?? assert.fail();
+    const look = async (repair: boolean) =>
+      (await checkNetworks(store, view, there.snapshot.networks, repair)).networks.flatMap(({ findings }) => findings);
+    await look(true);
+    assert.deepEqual(await look(false), [], `seed ${seed}: something is left after the repair`);
     await sleep(10);
   }
+  t.diagnostic(`${given} endpoints attached, none with another's address`);
   for (const host of hosts) await host.mirror.close();
 });
 
