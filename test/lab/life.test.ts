@@ -95,7 +95,8 @@ describe('namespaces', () => {
     );
     const endpoint = await cluster.a.json<EndpointJson>(`attach app --pid ${pid}`);
     assert.match(endpoint.name, /^ep-[a-z2-7]{8}$/);
-    const inside = await cluster.a.guest.run(`nsenter -t ${pid} -n ping -n -c1 -W2 ${b1.addresses[0]}`);
+    // The others learn of it by the store; the first answer may come before that.
+    const inside = await cluster.a.guest.run(`nsenter -t ${pid} -n ping -n -c3 -i0.2 -W2 ${b1.addresses[0]}`);
     assert.equal(inside.code, 0);
     job.kill('SIGKILL');
     await isGone(endpoint);
