@@ -36,7 +36,8 @@ export function diff(want: Scope, have: Scope): Step[] {
   return steps;
 }
 
-function diffState(netns: Netns, want: NetnsState, have: NetnsState): Step[] {
+function diffState(netns: Netns, want: NetnsState, found: NetnsState): Step[] {
+  const have = without(found, remade(want.links, found.links));
   const place = placeOf(netns);
   const kept = new Set(want.links.map((link) => link.name));
   const balanced = new Set(want.ipvs.map(ipvsName));
@@ -44,7 +45,7 @@ function diffState(netns: Netns, want: NetnsState, have: NetnsState): Step[] {
   // A container may be in several networks; a wish speaks for its own interface there.
   const mine = (dev?: string): boolean => place !== 'endpoint' || want.links.some(({ name }) => name === dev);
   return [
-    ...diffLinks(netns, want.links, have.links),
+    ...diffLinks(netns, want.links, found.links, have.links),
     ...want.sysctls.filter((sysctl) => differs(sysctl, want, have)).map((sysctl) => here({ op: 'sysctl.set', sysctl })),
     ...diffList(want.addrs, have.addrs, (a) => `${a.dev} ${nameOf.addrs(a)}`, ['nodad'], {
       set: (addr) => here({ op: 'addr.set', addr }),
@@ -112,21 +113,50 @@ function diffList<Item extends object>(
   return [...sets, ...dels];
 }
 
-/** Links are the one noun that cannot always be changed in place: another kind or another vni means a new link. */
-function diffLinks(netns: Netns, want: readonly Link[], have: readonly Link[]): Step[] {
-  const place = placeOf(netns);
+/** Links are the one noun that cannot always be changed in place: another kind, vni or local address means a new link. */
+function remade(want: readonly Link[], have: readonly Link[]): ReadonlySet<string> {
   const found = new Map(have.map((link) => [link.name, link]));
+  const others = want.filter(({ name, kind, vxlan }) => {
+    const old = found.get(name);
+    return old && !covers(old, { kind, vxlan }, []);
+  });
+  return new Set(others.map(({ name }) => name));
+}
+
+/** What there is once these links have been made anew: they take along all that hangs on them. */
+function without(have: NetnsState, gone: ReadonlySet<string>): NetnsState {
+  if (gone.size === 0) return have;
+  const stays = ({ dev }: { dev?: string }) => dev === undefined || !gone.has(dev);
+  return {
+    ...have,
+    links: have.links
+      .filter(({ name }) => !gone.has(name))
+      .map((link) => (link.master && gone.has(link.master) ? { ...link, master: null } : link)),
+    addrs: have.addrs.filter(stays),
+    routes: have.routes.filter(stays),
+    neighs: have.neighs.filter(stays),
+    fdb: have.fdb.filter(stays),
+    sysctls: have.sysctls.filter(({ key }) => !gone.has(linkOf(key) ?? '')),
+  };
+}
+
+const linkOf = (sysctl: string): string | undefined => /^net\/ipv[46]\/conf\/([^/]+)\//.exec(sysctl)?.[1];
+
+/** `found`: before any link is made anew; `left`: without those. */
+function diffLinks(netns: Netns, want: readonly Link[], found: readonly Link[], left: readonly Link[]): Step[] {
+  const place = placeOf(netns);
+  const have = new Map(left.map((link) => [link.name, link]));
+  const before = new Set(found.map(({ name }) => name));
   const wanted = new Set(want.map((link) => link.name));
-  const unwanted = have.filter((link) => !wanted.has(link.name) && isOurs.link(link, place));
+  const unwanted = left.filter((link) => !wanted.has(link.name) && isOurs.link(link, place));
   const steps: Step[] = unwanted.flatMap((link) => farewell(netns, link));
   if (unwanted.some(({ name }) => isHostEnd(name))) steps.push({ netns, op: { op: 'link.delgroup', group: leaving } });
   for (const link of want) {
-    const old = found.get(link.name);
+    const old = have.get(link.name);
     const { veth: _, ...rest } = link;
+    if (!old && before.has(link.name)) steps.push({ netns, op: { op: 'link.del', name: link.name } });
     if (!old && link.kind) steps.push(...birth(netns, link));
-    else if (old && !covers(old, { kind: link.kind, vxlan: link.vxlan }, [])) {
-      steps.push({ netns, op: { op: 'link.del', name: link.name } }, ...birth(netns, link));
-    } else if (!covers(old, rest, [])) steps.push({ netns, op: { op: 'link.set', link: changed(rest, old) } });
+    else if (!covers(old, rest, [])) steps.push({ netns, op: { op: 'link.set', link: changed(rest, old) } });
   }
   return steps;
 }
@@ -168,8 +198,7 @@ function changed(want: Link, have: Link | undefined): Link {
 function differs(sysctl: Sysctl, want: NetnsState, have: NetnsState): boolean {
   const old = have.sysctls.find(({ key }) => key === sysctl.key);
   if (old) return old.value !== sysctl.value;
-  const link = /^net\/ipv[46]\/conf\/([^/]+)\//.exec(sysctl.key)?.[1];
-  return want.links.some(({ name }) => name === link);
+  return want.links.some(({ name }) => name === linkOf(sysctl.key));
 }
 
 function sameTable(a: NftTableId, b: NftTableId): boolean {

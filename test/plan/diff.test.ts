@@ -56,6 +56,31 @@ test('a vxlan with another vni is another link', () => {
   );
 });
 
+test('what hangs on a link that is made anew is made anew, too, and nothing else', () => {
+  const vxlan = { vni: 1048576, local: '10.0.0.1', port: 4790, learning: false, proxy: true };
+  const rest: Partial<NetnsState> = {
+    neighs: [
+      { dev: 'vx0', dst: '10.9.0.12', lladdr: '0a:00:00:00:00:01', protocol: 119 },
+      { dev: 'up0', dst: '10.9.0.13', lladdr: '0a:00:00:00:00:02', protocol: 119 },
+    ],
+    fdb: [
+      { dev: 'vx0', lladdr: '0a:00:00:00:00:01', via: 'self', dst: '10.77.0.2', externLearn: true },
+      { dev: 'vx0', lladdr: '0a:00:00:00:00:01', via: 'master', externLearn: true },
+      { dev: 'wabcdefghijkl', lladdr: '0a:00:00:00:00:02', via: 'master', externLearn: true },
+    ],
+    sysctls: [
+      { key: 'net/ipv6/conf/vx0/disable_ipv6', value: '1' },
+      { key: 'net/ipv6/conf/up0/disable_ipv6', value: '1' },
+    ],
+  };
+  const links = (local: string) => [{ name: 'vx0', kind: 'vxlan', master: 'br0', vxlan: { ...vxlan, local } }];
+  const text = steps({ links: links('10.0.0.1'), ...rest }, { links: links('10.0.0.2'), ...rest });
+  assert.match(text, /ip link del vx0\n[\s\S]*name vx0/);
+  assert.equal(text.match(/0a:00:00:00:00:01/g)?.length, 3, text);
+  assert.match(text, /conf\/vx0\/disable_ipv6|conf\.vx0\.disable_ipv6/);
+  assert.doesNotMatch(text, /0a:00:00:00:00:02|up0/);
+});
+
 test('what is not ours stays, what is ours and unwanted goes', () => {
   const foreign: Partial<NetnsState> = {
     links: [
