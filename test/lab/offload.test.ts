@@ -53,6 +53,8 @@ after(async () => {
   await cluster?.stop();
 });
 
+/** Of such packets (router solicitations, MLD) there are so many in three seconds, at most. */
+const multicast = 10;
 const vx0 = 'ip netns exec warren-1048576 ethtool -K vx0';
 const status = (): Promise<Status> => cluster.a.status();
 const dropped = async (): Promise<number> => {
@@ -71,7 +73,7 @@ async function megabits(seconds: number): Promise<number> {
 test('as we make vx0, TCP runs; where it all but stops with its tso on, IPsec refuses nothing, status says so', async (t) => {
   const [drops, good] = [await dropped(), await megabits(3)];
   const few = (await dropped()) - drops;
-  assert.ok(few < 5, `${few} dropped: multicast has nowhere to go, but that is all`);
+  assert.ok(few <= multicast, `${few} dropped: multicast has nowhere to go, but that is all`);
   assert.deepEqual((await status()).warnings, []);
 
   await cluster.a.guest.ok(`${vx0} tso on`);
@@ -80,11 +82,11 @@ test('as we make vx0, TCP runs; where it all but stops with its tso on, IPsec re
   t.diagnostic(`tso off: ${good.toFixed(0)} Mbit/s; on: ${bad.toFixed(1)} Mbit/s, ${lost} packets dropped by vx0`);
   if (bad > good / 5) {
     // 6.12 has the fault, 7.3 has not: then there is nothing to warn of, whatever the switch says.
-    assert.ok(lost < 10, `${lost} dropped`);
+    assert.ok(lost <= 2 * multicast, `${lost} dropped`);
     assert.deepEqual((await status()).encryption.drops, []);
     return;
   }
-  assert.ok(lost > 10, `${lost} dropped`);
+  assert.ok(lost > few + multicast, `${lost} dropped`);
   await Promise.all([
     megabits(25),
     waitFor(async () => (await status()).encryption.drops.length > 0, {
@@ -104,7 +106,7 @@ test('the cure it names is one, and the warning goes', async () => {
   await cluster.a.guest.ok(`${vx0} tso off`);
   const drops = await dropped();
   assert.ok((await megabits(3)) > 10);
-  assert.ok((await dropped()) - drops < 5);
+  assert.ok((await dropped()) - drops <= multicast, 'few are dropped');
   await waitFor(async () => (await status()).warnings.length === 0, {
     what: 'no warning',
     timeout: 15_000,
