@@ -316,6 +316,7 @@ export class Agent {
           this.#changes.enterPublished();
           this.encryption.resync();
           this.here.tell();
+          void this.upgrade.look(); // what it heard while it was busy, or could not do then
         }, resync * 1000),
       );
     this.log.info('in the cluster', { cluster: this.config.cluster, epoch: node.epoch, address: node.underlay });

@@ -12,7 +12,8 @@ import { statementLength } from '../pki/statement.ts';
  *   POST /v1/join    JoinRequest  → Joined
  *   POST /v1/renew   RenewRequest → Renewed
  *   POST /v1/leave   LeaveRequest → {}, when the host has no user of the store any more
- * What an answer has besides, a later version has added. Refused: status 400 (malformed) or 403, and an error as on the agent's socket.
+ * What an answer has besides, a later version has added.
+ * Refused: status 400 (malformed) or 403, and an error as on the agent's socket.
  */
 export const joinPort = 7650;
 export const bodyLimit = 64 * 1024;

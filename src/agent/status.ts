@@ -28,7 +28,7 @@ export async function status(agent: Agent) {
       connected: store.connected,
       revision: view?.revision.n ?? null,
       lagMs: store.lagMs ?? null,
-      layout: view ? (view.cluster.layout ?? 1) : null,
+      layout: agent.upgrade.layout ?? null,
       memory: memory ? { used: memory.used, limit: memory.most || null } : null,
       synced: agent.synced,
       frozen: mirror.frozen,

@@ -26,11 +26,16 @@ export class Upgrade {
     this.#deps = deps;
   }
 
+  /** Of the store; undefined: it has never been reached. */
+  get layout(): number | undefined {
+    const { view } = this.#deps.mirror;
+    return view && (view.cluster.layout ?? 1);
+  }
+
   /** Hosts that keep the store at an older layout than this host's agent knows; none when it has it. */
   get behind(): readonly Node[] {
-    const { view } = this.#deps.mirror;
-    if (!view || (view.cluster.layout ?? 1) >= schema.registry) return [];
-    return [...view.nodes.values()].filter(({ layout = 1 }) => layout < schema.registry);
+    if (!this.#isOld) return [];
+    return [...(this.#deps.mirror.view?.nodes.values() ?? [])].filter(({ layout = 1 }) => layout < schema.registry);
   }
 
   /** Also while others are behind: a worker that is upgraded next touches what is new. */
@@ -53,8 +58,11 @@ export class Upgrade {
   }
 
   get #due(): boolean {
-    const { mirror, role } = this.#deps;
-    return role === 'manager' && mirror.view !== undefined && (mirror.view.cluster.layout ?? 1) < schema.registry;
+    return this.#deps.role === 'manager' && this.#isOld;
+  }
+
+  get #isOld(): boolean {
+    return this.layout !== undefined && this.layout < schema.registry;
   }
 
   async #attempt(work: () => Promise<void>): Promise<void> {

@@ -1,4 +1,5 @@
-/** Balancing, as ipvsadm(8) shows it. */
+/* Balancing, as ipvsadm(8) shows it. */
+
 /**
  * What names a virtual service: packets to an address and port, or of a family with a mark. A port of 0 is any, and wants
  * persistence. 'other' (SCTP) is only read. `ipvsadm -t|-u ADDRESS:PORT`, `ipvsadm -f MARK [-6]`.

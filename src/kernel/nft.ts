@@ -1,4 +1,5 @@
-/** Tables of nftables, as `nft -s list table` prints them. */
+/* Tables of nftables, as `nft -s list table` prints them. */
+
 /** netdev: of single links, with hooks as packets come in and go out. */
 export type NftTableId = { readonly family: 'inet' | 'netdev'; readonly name: string };
 

@@ -1,6 +1,7 @@
 import type { Netns } from './netns.ts';
 
-/** What iproute2 shows: links, addresses, routes, rules, neighbours, and a bridge's forwarding database. */
+/* What iproute2 shows: links, addresses, routes, rules, neighbours, and a bridge's forwarding database. */
+
 export type VxlanData = {
   readonly vni: number;
   readonly local: string;

@@ -1,4 +1,5 @@
-/** IPsec, as `ip xfrm` shows it. */
+/* IPsec, as `ip xfrm` shows it. */
+
 /** What names an SA: the SPI ESP packets to `dst` carry; host byte order, 256 or more. `ip xfrm state get dst DST proto esp spi SPI`. */
 export type SaId = { readonly dst: string; readonly spi: number };
 
